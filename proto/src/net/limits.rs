@@ -1,0 +1,41 @@
+//! What one peer, and all of them together, may cost us.
+
+use std::time::Duration;
+
+use crate::frame::FRAME_BYTES_MAX;
+
+/// Past each limit a connection is closed or, where it says so, not read from until it is below again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections. The next one is closed as soon as it is accepted.
+    pub connections_max: usize,
+    /// Open connections from one address. Wide, since whole data centres sit behind one.
+    pub connections_per_address_max: usize,
+    /// The longest frame a peer may send.
+    pub frame_bytes_max: usize,
+    /// Silence in both directions.
+    pub idle: Duration,
+    /// Silence after connecting.
+    pub first_byte: Duration,
+    /// From the first byte of a frame to its last.
+    pub frame_completion: Duration,
+    /// Requests of one connection without their answers. Past this we stop reading from it.
+    pub unanswered_max: usize,
+    /// Bytes that wait for a peer to read them. Past this we stop reading from it, and drop what nobody asked for.
+    pub outbox_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 32_768,
+            connections_per_address_max: 16_384,
+            frame_bytes_max: FRAME_BYTES_MAX,
+            idle: Duration::from_secs(120),
+            first_byte: Duration::from_secs(10),
+            frame_completion: Duration::from_secs(30),
+            unanswered_max: 1024,
+            outbox_bytes_max: 4 << 20,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `ferrymq config docs`: prints the manual's page on configuration.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::config::docs;
+use crate::config::namesrv_keys::NAMESRV;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print docs/config.md.
+    Docs,
+}
+
+pub fn run(command: &Command) -> ExitCode {
+    match command {
+        Command::Docs => {
+            super::print(&docs::page(&NAMESRV));
+            ExitCode::SUCCESS
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The command line: one file a noun.
+//!
+//! Called by one of Apache's names (a link `mqnamesrv` to the binary), the program is that command.
+//! It ends with 0 if all is well; 1: the operation failed; 2: it was called wrongly; 3: a check failed; 6: nothing found.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod config;
+mod explain;
+mod logs;
+mod namesrv;
+mod signals;
+mod version;
+
+const CHECK_FAILED: u8 = 3;
+const NOT_FOUND: u8 = 6;
+
+/// A message broker and name server for Apache RocketMQ clients.
+#[derive(Debug, Parser)]
+#[command(name = "ferrymq", version)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(alias = "mqnamesrv")]
+    Namesrv(namesrv::Arguments),
+    Explain(explain::Arguments),
+    /// Print the version.
+    Version,
+    /// For those who build ferrymq.
+    #[command(subcommand, hide = true)]
+    Config(config::Command),
+}
+
+/// Does what the command line asks for.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    match Line::parse_from(with_command(arguments)).command {
+        Command::Namesrv(arguments) => namesrv::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Version => version::run(),
+        Command::Config(command) => config::run(&command),
+    }
+}
+
+/// The arguments with the command in front that the program's own name stands for.
+fn with_command(mut arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let program = arguments.next().unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default().to_os_string();
+    let command = (name == "mqnamesrv").then_some(name);
+    [OsString::from("ferrymq")].into_iter().chain(command).chain(arguments).collect()
+}
+
+/// Writes to standard output. That nobody reads it any more (`ferrymq … | head`) is no failure.
+fn print(text: &str) {
+    let mut output = io::stdout().lock();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
+
+/// Writes to standard error, which may be closed.
+fn complain(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::{Line, with_command};
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn the_name_of_the_program_may_be_the_command() {
+        for (called, meant) in [
+            ("ferrymq namesrv -p", "ferrymq namesrv -p"),
+            ("/usr/bin/ferrymq mqnamesrv", "ferrymq mqnamesrv"),
+            ("/opt/bin/mqnamesrv -c f", "ferrymq mqnamesrv -c f"),
+            ("mqnamesrv", "ferrymq mqnamesrv"),
+            ("xmqnamesrv version", "ferrymq version"),
+            ("", "ferrymq"),
+        ] {
+            let words = called.split_whitespace().map(Into::into);
+            assert_eq!(with_command(words).join(" ".as_ref()), meant, "{called}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Lays the sources over the built-in values, one assignment at a time, and says what is wrong with each.
+
+use std::path::Path;
+
+use super::assignment::Assignment;
+use super::diagnostic::{Diagnostic, Pointer, Severity, quoted, shown};
+use super::field::WrongValue;
+use super::keys::{Class, Ignored, Key, nearest};
+use super::properties::{self, Fault};
+use super::report::Report;
+use super::sources::{STORE_PATH, StoreFile};
+use super::written::{Origin, Written};
+use crate::errors::{
+    DUPLICATE_KEY, KEY_WITHOUT_EFFECT, MALFORMED_LINE, Problem, STORE_PATH_NOT_OBEYED, UNKNOWN_KEY, WRONG_VALUE,
+};
+
+/// A family of ignored keys names its members up to this; past it, it only counts them.
+const IGNORED_NAMED_MAX: usize = 4;
+
+#[derive(Debug)]
+pub struct Check<'a, C: 'static> {
+    written: Written<C>,
+    report: Report,
+    store: &'a StoreFile,
+    is_strict: bool,
+    /// Each key that was set, with the last place.
+    set: Vec<(&'static Key<C>, Origin)>,
+}
+
+impl<'a, C> Check<'a, C> {
+    pub fn new(written: Written<C>, report: Report, store: &'a StoreFile, is_strict: bool) -> Self {
+        Check { written, report, store, is_strict, set: Vec::new() }
+    }
+
+    /// The entries of a file and what could not be read in it, from top to bottom.
+    pub fn assign_file(&mut self, path: &Path, text: &[u8]) {
+        let properties = properties::read(text);
+        let mut faults = properties.faults.iter().peekable();
+        for entry in properties.entries {
+            while let Some(fault) = faults.next_if(|fault| fault.span.start < entry.key_span.start) {
+                self.malformed(path, text, fault);
+            }
+            self.assign(&Assignment::in_file(path, text, entry));
+        }
+        faults.for_each(|fault| self.malformed(path, text, fault));
+    }
+
+    fn malformed(&mut self, path: &Path, text: &[u8], fault: &Fault) {
+        let place = shown(&path.to_string_lossy());
+        let label = fault.reason.to_string();
+        let pointer = Pointer::new(place, Some(fault.line), text, &fault.span, label).without_rest();
+        let error = self.error(&MALFORMED_LINE, "this escape cannot be read");
+        self.report.add(error.at(pointer).help("write \\\\ for a backslash that begins no escape"));
+    }
+
+    fn error(&self, problem: &'static Problem, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(Severity::Error, problem, message)
+    }
+
+    pub fn assign(&mut self, assignment: &Assignment) {
+        let Some(key) = assignment.row(self.written.keys()) else {
+            self.unknown(assignment);
+            return;
+        };
+        self.duplicate(key, assignment);
+        match self.written.set(key, &assignment.value, assignment.origin.clone()) {
+            Err(expected) => self.wrong_value(key, assignment, &expected),
+            Ok(()) if key.name == STORE_PATH => self.other_store_path(assignment),
+            Ok(()) => self.refused(key, assignment),
+        }
+    }
+
+    fn unknown(&mut self, assignment: &Assignment) {
+        if assignment.key.is_empty() {
+            let error = self.error(&MALFORMED_LINE, "this line has no key");
+            self.report.add(error.at(assignment.key_pointer("expected a key")).help("write key=value"));
+            return;
+        }
+        let nearest = nearest(self.written.keys(), &assignment.key);
+        let name = quoted(assignment.spelling());
+        if self.is_strict {
+            let error = self.error(&UNKNOWN_KEY, format!("unknown key {name}")).at(assignment.key_pointer("unknown"));
+            self.report.add(error.help(match nearest {
+                Some(nearest) => format!("did you mean \"{nearest}\"?"),
+                None => "remove it, or leave --strict away to ignore it".to_string(),
+            }));
+            return;
+        }
+        let hint = nearest.map(|nearest| format!("; did you mean \"{nearest}\"?")).unwrap_or_default();
+        let place = match &assignment.origin {
+            Origin::Environment { .. } => "environment".to_string(),
+            origin => origin.to_string(),
+        };
+        let message = format!("unknown key {name} ({}) — ignored{hint}", shown(&place));
+        self.report.add(Diagnostic::new(Severity::Warning, &UNKNOWN_KEY, message));
+    }
+
+    /// Remembers where a key was set, and warns if the same file did it before.
+    fn duplicate(&mut self, key: &'static Key<C>, assignment: &Assignment) {
+        let Some((_, earlier)) = self.set.iter_mut().find(|(set, _)| set.name == key.name) else {
+            self.set.push((key, assignment.origin.clone()));
+            return;
+        };
+        let earlier = std::mem::replace(earlier, assignment.origin.clone());
+        if let (Origin::File { .. }, Origin::File { line, .. }) = (&earlier, &assignment.origin) {
+            let message = format!("{} is set twice ({earlier} and line {line}) — the last one counts", key.name);
+            self.report.add(Diagnostic::new(Severity::Warning, &DUPLICATE_KEY, shown(&message)));
+        }
+    }
+
+    fn wrong_value(&mut self, key: &Key<C>, assignment: &Assignment, expected: &WrongValue) {
+        let message = format!("{} cannot be {}", key.name, quoted(assignment.value.trim()));
+        let error = self.error(&WRONG_VALUE, message).at(assignment.value_pointer(expected.to_string()));
+        // Only keys with a type can be wrong, and these have a sentence.
+        let Class::Effective { about, .. } = &key.class else { return self.report.add(error) };
+        let default = if key.default.is_empty() { "nothing" } else { key.default };
+        self.report.add(error.help(format!("{about} Built in: {default}.")));
+    }
+
+    fn other_store_path(&mut self, assignment: &Assignment) {
+        let kept = self.store.absolute();
+        let is_same = |value: &str| std::path::absolute(value).is_ok_and(|path| path == kept);
+        if self.written.value(STORE_PATH).is_some_and(|value| is_same(&value.text)) {
+            return;
+        }
+        let kept = shown(&kept.to_string_lossy());
+        let message = format!("configStorePath is not obeyed: changes by request are kept in {kept}");
+        let pointer = assignment.value_pointer("another file than the one that is read");
+        self.report.add(Diagnostic::new(Severity::Warning, &STORE_PATH_NOT_OBEYED, message).at(pointer));
+    }
+
+    /// Reports a key that asks for what we do not have.
+    fn refused(&mut self, key: &Key<C>, assignment: &Assignment) {
+        let Class::Refused { harmless, problem, reason } = &key.class else { return };
+        let value = assignment.value.trim();
+        if value.is_empty() || harmless.iter().any(|harmless| harmless.eq_ignore_ascii_case(value)) {
+            return;
+        }
+        let (name, default) = (key.name, key.default);
+        self.report.add(if harmless.is_empty() {
+            let pointer = assignment.key_pointer("not offered");
+            self.error(problem, format!("{name} cannot be set: {reason}")).at(pointer).help("remove this key")
+        } else {
+            let pointer = assignment.value_pointer(format!("expected {}", harmless.join(" or ")));
+            let error = self.error(problem, format!("{name} cannot be {}: {reason}", quoted(value))).at(pointer);
+            error.help(format!("remove this key, or set it to {default}"))
+        });
+    }
+
+    /// Java's own options have no meaning here, but those that ask for security must not be lost in silence.
+    pub fn refuse_java_options(&mut self, variable: &str, options: &str) {
+        for option in options.split_whitespace() {
+            let Some(mut assignment) = option.strip_prefix("-D").and_then(Assignment::on_command_line) else {
+                continue;
+            };
+            if let Some(key) = assignment.row(self.written.keys()) {
+                assignment.origin = Origin::Environment { variable: variable.to_string() };
+                self.refused(key, &assignment);
+            }
+        }
+    }
+
+    /// What was written, what is to be said about it, and how many keys were set.
+    pub fn finish(mut self) -> (Written<C>, Report, usize) {
+        self.missing_home();
+        self.summarise_ignored();
+        if let Some(key) = self.written.keys().iter().find(|key| key.name == STORE_PATH) {
+            // Nothing is lost if it fails: then the path is missing, which was reported.
+            let path = self.store.absolute();
+            let _ = self.written.set(key, &path.to_string_lossy(), self.store.origin.clone());
+        }
+        (self.written, self.report, self.set.len())
+    }
+
+    /// Without a home folder some built-in paths do not exist.
+    fn missing_home(&mut self) {
+        for key in self.written.keys() {
+            let is_missing = self.written.value(key.name).is_some_and(|value| value.text.is_empty());
+            let is_needed = matches!(key.class, Class::Effective { .. }) && !key.default.is_empty();
+            let is_given = key.name == STORE_PATH && !self.store.path.as_os_str().is_empty();
+            if is_missing && is_needed && !is_given {
+                let message = format!("{} has no value: {} needs a home folder", key.name, key.default);
+                let error = self.error(&WRONG_VALUE, message);
+                self.report.add(error.help(format!("set HOME, or {}", key.name)));
+            }
+        }
+    }
+
+    /// One line for all keys without effect.
+    fn summarise_ignored(&mut self) {
+        let mut families: Vec<(&'static Ignored, Vec<&'static str>)> = Vec::new();
+        for (key, _) in &self.set {
+            let Class::Ignored(family) = &key.class else { continue };
+            match families.iter_mut().find(|(known, _)| known.plural == family.plural) {
+                Some((_, names)) => names.push(key.name),
+                None => families.push((family, vec![key.name])),
+            }
+        }
+        let have = match families.iter().map(|(_, names)| names.len()).sum() {
+            0 => return,
+            1 => "1 key has".to_string(),
+            count => format!("{count} keys have"),
+        };
+        let parts: Vec<String> = families
+            .iter()
+            .map(|(family, names)| match names.len() {
+                0..=IGNORED_NAMED_MAX => format!("{} ({})", family.plural, names.join(", ")),
+                many => format!("{many} {}", family.plural),
+            })
+            .collect();
+        let message = format!("{have} no effect here: {}", parts.join(", "));
+        self.report.add(Diagnostic::new(Severity::Note, &KEY_WITHOUT_EFFECT, message));
+    }
+}
