@@ -85,7 +85,8 @@ impl<T: FieldValue> Slot for T {
     }
 
     fn read(name: &'static str, text: Text) -> Result<Self, HeaderError> {
-        T::parse(text.clone()).ok_or(HeaderError::Illegal { name, value: text, expected: <T as FieldValue>::KIND })
+        let expected = <T as FieldValue>::KIND;
+        T::parse(text.clone()).ok_or(HeaderError::Illegal { name, value: text, expected })
     }
 
     fn written(&self) -> Option<Text> {

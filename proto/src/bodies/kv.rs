@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-
 family! {
     pub struct KvTable {
         table: BTreeMap<String, String> = "table",

@@ -53,7 +53,7 @@ pub trait Visitor {
         B: FromJson + ToJson + Default + Clone + PartialEq + std::fmt::Debug;
 }
 
-/// Reads `bytes` as every kind of body and counts those they are.
+/// Reads `bytes` as every kind of body, JSON or not, and counts those they are.
 pub fn decode_any(bytes: &[u8]) -> usize {
     struct Decode<'b>(&'b [u8], usize);
 
@@ -65,5 +65,9 @@ pub fn decode_any(bytes: &[u8]) -> usize {
 
     let mut decode = Decode(bytes, 0);
     for_each(&mut decode);
-    decode.1 + usize::from(Registration::inflate(bytes, crate::version::OURS).is_ok())
+    let inflates = Registration::inflate(bytes, crate::version::OURS).is_ok();
+    decode.1 + usize::from(inflates) + usize::from(TimerCheckpoint::decode(bytes).is_some())
 }
+
+#[cfg(test)]
+mod tests;

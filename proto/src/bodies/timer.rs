@@ -67,3 +67,28 @@ impl TimerCheckpoint {
         body
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_javas() {
+        let checkpoint = TimerCheckpoint {
+            last_read_time: Timestamp(1_700_000_000_000),
+            last_timer_log_flush_position: 2,
+            last_timer_queue_offset: QueueOffset(3),
+            master_timer_queue_offset: QueueOffset(4),
+            data_version: DataVersion { state_version: 5, timestamp: Timestamp(6), counter: 7 },
+        };
+        let java: Vec<u8> =
+            [0x18b_cfe5_6800_i64, 2, 3, 4, 5, 6, 7].into_iter().flat_map(i64::to_be_bytes).collect();
+        assert_eq!((java.len(), checkpoint.encode()), (TimerCheckpoint::BYTES, java.clone()));
+        assert_eq!(TimerCheckpoint::decode(&java), Some(checkpoint.clone()));
+        let unversioned = TimerCheckpoint { data_version: DataVersion::default(), ..checkpoint };
+        assert_eq!(TimerCheckpoint::decode(&java[..32]), Some(unversioned));
+        for length in (0..32).chain(33..56) {
+            assert_eq!(TimerCheckpoint::decode(&java[..length]), None, "{length}");
+        }
+    }
+}

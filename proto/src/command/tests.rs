@@ -20,7 +20,8 @@ fn framed(form: u8, header: &[u8], body: &[u8]) -> Vec<u8> {
 }
 
 fn sample(form: HeaderForm) -> Command {
-    let mut command = Command::request(RequestCode::GET_ROUTEINFO_BY_TOPIC).with_opaque(-7).with_remark("why \"so\"\n");
+    let mut command =
+        Command::request(RequestCode::GET_ROUTEINFO_BY_TOPIC).with_opaque(-7).with_remark("why \"so\"\n");
     command.fields.push("topic", "T\u{1}\u{2}é");
     command.fields.push("empty", "");
     command.body = Bytes::from_static(b"body");

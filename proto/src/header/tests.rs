@@ -37,7 +37,11 @@ fn the_last_of_two_values_counts() {
 fn a_missing_or_illegal_field_is_named() {
     let missing = Sample::decode(&fields(&[("topic", "T")]));
     assert_eq!(missing, Err(HeaderError::Missing("queueId")));
-    let illegal = Sample::decode(&fields(&[("topic", "T"), ("queueId", "1"), ("size", "9223372036854775808")]));
+    let illegal =
+        Sample::decode(&fields(&[("topic", "T"), ("queueId", "1"), ("size", "9223372036854775808")]));
     let text = illegal.unwrap_err().to_string();
-    assert_eq!(text, "the custom field <size> is illegal: \"9223372036854775808\" is no whole number in range");
+    assert_eq!(
+        text,
+        "the custom field <size> is illegal: \"9223372036854775808\" is no whole number in range"
+    );
 }

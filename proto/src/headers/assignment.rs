@@ -3,7 +3,7 @@
 use crate::header::NoFields;
 
 family! {
-    /// The body is an `AssignmentQuery`, the answer's a `Assignments`.
+    /// The body is an `AssignmentQuery`, the answer's an `Assignments`.
     pub struct QueryAssignment: 400 => NoFields {}
 
     /// The body is a `RequestMode`.

@@ -50,7 +50,10 @@ families! {
 /// Something that is done with every header.
 pub trait Visitor {
     /// `codes` are the requests that carry `H`; an answer has none.
-    fn visit<H: Header + Default + Clone + PartialEq + std::fmt::Debug>(&mut self, codes: &'static [RequestCode]);
+    fn visit<H: Header + Default + Clone + PartialEq + std::fmt::Debug>(
+        &mut self,
+        codes: &'static [RequestCode],
+    );
 }
 
 /// Decodes `fields` as the header of `code`; `None` when no header is known for it.
@@ -69,3 +72,6 @@ pub fn decode_any(code: RequestCode, fields: &Fields) -> Option<Result<(), Heade
     for_each(&mut decode);
     decode.2
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,8 @@ mod write;
 
 pub use read::{JsonError, Key, Kind, Reader};
 pub use value::{FromJson, MapKey, ToJson, from_slice, from_str, to_string};
-pub use write::{Dialect, Writer};
 pub(crate) use write::write_string;
+pub use write::{Dialect, Writer};
 
 #[cfg(test)]
 mod tests;

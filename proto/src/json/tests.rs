@@ -11,8 +11,20 @@ fn skipped(text: &str) -> Result<(), JsonError> {
 #[test]
 fn the_dialect_is_read() {
     let accepted = [
-        "{}", "[]", "null", "true", "0", "-1.5e3", "\"\"", "'single \"quoted\"'", "{a:1,'b':2,\"c\":3,}", "[1,2,]",
-        "{0:\"a\",1:\"b\"}", "{{\"brokerName\":\"b\",\"queueId\":0}:{\"offset\":1}}", "12L", " { \"a\" : [ ] } ",
+        "{}",
+        "[]",
+        "null",
+        "true",
+        "0",
+        "-1.5e3",
+        "\"\"",
+        "'single \"quoted\"'",
+        "{a:1,'b':2,\"c\":3,}",
+        "[1,2,]",
+        "{0:\"a\",1:\"b\"}",
+        "{{\"brokerName\":\"b\",\"queueId\":0}:{\"offset\":1}}",
+        "12L",
+        " { \"a\" : [ ] } ",
         r#""\u0001\n\/\x41\7""#,
     ];
     for text in accepted {
@@ -23,8 +35,21 @@ fn the_dialect_is_read() {
 #[test]
 fn what_is_no_json_is_refused_with_its_place() {
     let refused = [
-        ("", 0), ("{", 1), ("[1 2]", 3), ("{\"a\"}", 4), ("{:1}", 1), ("\"abc", 1), ("\"\\q\"", 2), ("\"\\u12\"", 3),
-        ("nul", 0), ("truex", 0), ("-", 0), ("1e999", 0), ("{} {}", 3), ("]", 0), ("[,]", 1),
+        ("", 0),
+        ("{", 1),
+        ("[1 2]", 3),
+        ("{\"a\"}", 4),
+        ("{:1}", 1),
+        ("\"abc", 1),
+        ("\"\\q\"", 2),
+        ("\"\\u12\"", 3),
+        ("nul", 0),
+        ("truex", 0),
+        ("-", 0),
+        ("1e999", 0),
+        ("{} {}", 3),
+        ("]", 0),
+        ("[,]", 1),
     ];
     for (text, at) in refused {
         match skipped(text) {
@@ -74,7 +99,10 @@ fn maps_are_written_in_either_dialect() {
 
 #[test]
 fn the_last_of_two_members_counts_and_null_is_no_value() {
-    assert_eq!(from_str::<BTreeMap<String, i32>>("{a:1,a:2,b:null}"), Ok(BTreeMap::from([("a".to_owned(), 2)])));
+    assert_eq!(
+        from_str::<BTreeMap<String, i32>>("{a:1,a:2,b:null}"),
+        Ok(BTreeMap::from([("a".to_owned(), 2)]))
+    );
     assert_eq!(from_str::<Option<i32>>("null"), Ok(None));
     assert_eq!(from_str::<Vec<i32>>("[1,null,2]"), Ok(vec![1, 2]));
 }

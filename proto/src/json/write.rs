@@ -85,7 +85,8 @@ impl Writer {
         self.text.push_str(itoa::Buffer::new().format(value));
     }
 
-    /// As Java prints a double: always with a decimal point. NaN and infinities, which JSON lacks, become null.
+    /// Always with a decimal point, as Java prints a double below ten million; above, where Java turns to an exponent, any
+    /// JSON reader takes the plain digits as well. NaN and infinities, which JSON lacks, become null.
     pub fn double(&mut self, value: f64) {
         if value.is_finite() {
             self.text.push_str(&format!("{value:?}"));

@@ -63,7 +63,13 @@ impl Client {
     /// A client for `host:port`. Connecting and each call may take `timeout`.
     pub fn new(address: impl Into<String>, timeout: Duration) -> Self {
         let address = address.into();
-        Self { address, form: HeaderForm::Json, timeout, service: Arc::new(NoService), connection: Mutex::new(None) }
+        Self {
+            address,
+            form: HeaderForm::Json,
+            timeout,
+            service: Arc::new(NoService),
+            connection: Mutex::new(None),
+        }
     }
 
     /// Writes headers in this form.

@@ -154,7 +154,9 @@ impl Connection {
         match waiter {
             // The caller may have given up in this very moment; nothing is lost then.
             Some(waiter) => drop(waiter.send(answer)),
-            None => tracing::debug!(peer = %self.peer(), opaque = answer.opaque, "an answer nobody waits for"),
+            None => {
+                tracing::debug!(peer = %self.peer(), opaque = answer.opaque, "an answer nobody waits for")
+            }
         }
     }
 }
@@ -210,8 +212,14 @@ pub(super) async fn run(
     let connection = Connection::new(peer, &limits);
     started(connection.clone());
     let ending = Ending { connection: connection.clone(), service: Arc::clone(&service) };
-    let mut task =
-        Task { connection, service, limits, incoming: BytesMut::new(), batch: Batch::default(), clock: Clock::new() };
+    let mut task = Task {
+        connection,
+        service,
+        limits,
+        incoming: BytesMut::new(),
+        batch: Batch::default(),
+        clock: Clock::new(),
+    };
     match task.run(stream).await {
         Ok(()) => {}
         Err(CloseReason::Io(error)) => tracing::debug!(%peer, %error, "connection lost"),

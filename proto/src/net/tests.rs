@@ -32,7 +32,8 @@ impl Service for Echoing {
     fn serve(&self, call: Call) {
         match RequestCode(call.request.code) {
             RequestCode::GET_ROUTEINFO_BY_TOPIC => {
-                let mut answer = call.request.answer(ResponseCode::SUCCESS).with_body(call.request.body.clone());
+                let mut answer =
+                    call.request.answer(ResponseCode::SUCCESS).with_body(call.request.body.clone());
                 answer.fields = call.request.fields.clone();
                 call.answer(answer);
             }
@@ -242,8 +243,9 @@ async fn a_client_that_never_reads_stops_being_read_and_is_closed() {
 async fn unanswered_requests_are_bounded_and_resume() {
     let mut fixture = start(Limits { unanswered_max: 4, ..Limits::default() });
     let mut stream = fixture.raw().await;
-    let frames: Vec<_> =
-        (0..10).flat_map(|n| frame_of(&Command::request(RequestCode::GET_BROKER_CLUSTER_INFO).with_opaque(n))).collect();
+    let frames: Vec<_> = (0..10)
+        .flat_map(|n| frame_of(&Command::request(RequestCode::GET_BROKER_CLUSTER_INFO).with_opaque(n)))
+        .collect();
     stream.write_all(&frames).await.unwrap();
     let mut held = Vec::new();
     for _ in 0..4 {

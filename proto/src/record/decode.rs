@@ -12,7 +12,7 @@ use super::properties::Properties;
 use crate::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 
 /// A view of one record. Its checksum is carried but not checked, because Apache brokers that inflate a body for an old
-/// client keep the checksum of the deflated one: [`super::scan`] is for logs.
+/// client keep the checksum of the deflated one: [`super::scan()`] is for logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     pub version: Version,

@@ -264,6 +264,15 @@ mod tests {
         assert_eq!(places(SysFlag::BORN_HOST_V6 | SysFlag::STORE_HOST_V6), [68, 76, 96, 108]);
     }
 
+    /// Asked of Apache's `UtilAll.crc32`. The second and the third have lost their highest bit.
+    #[test]
+    fn checksums() {
+        let cases = [("", 0), ("a", 1_756_872_259), ("123456789", 1_274_296_614)];
+        for (text, expected) in cases {
+            assert_eq!(checksum(text.as_bytes()), expected, "{text}");
+        }
+    }
+
     #[test]
     fn versions_by_topic_length() {
         assert_eq!(Version::for_topic(127), Version::V1);

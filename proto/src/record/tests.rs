@@ -309,6 +309,36 @@ fn fields_that_cannot_be_read() {
     assert_eq!(Record::decode(&with(94, 0xFF)), Err(RecordError::TopicNotUtf8));
 }
 
+/// Java reads every length signed, also the one byte of a topic.
+#[test]
+fn negative_lengths() {
+    let mut long_topic = GOLDEN_V2.concat();
+    long_topic.remove(112 + 5);
+    long_topic[3] -= 1;
+    long_topic[7] = 0xA7;
+    let size = long_topic.len() as i32;
+    assert_eq!(long_topic[117], 128);
+    assert_eq!(Record::decode(&long_topic), Err(RecordError::BadSize(size)));
+
+    let mut no_properties = encoded(&NewRecord { properties: Bytes::new(), ..message() });
+    let size = no_properties.len();
+    no_properties[size - 2..].fill(0xFF);
+    assert_eq!(Record::decode(&no_properties), Err(RecordError::BadSize(size as i32)));
+
+    // All that an unsigned length would ask for is there.
+    let mut long_properties = encoded(&NewRecord { properties: Bytes::new(), ..message() });
+    let size = long_properties.len() + 0x8000;
+    long_properties.truncate(long_properties.len() - 2);
+    long_properties.extend_from_slice(&[0x80, 0x00]);
+    long_properties.resize(size, b'p');
+    long_properties[..4].copy_from_slice(&(size as i32).to_be_bytes());
+    assert_eq!(Record::decode(&long_properties), Err(RecordError::BadSize(size as i32)));
+
+    let mut no_body = encoded(&NewRecord { body: Bytes::new(), ..message() });
+    no_body[84..88].fill(0xFF);
+    assert_eq!(Record::decode(&no_body), Err(RecordError::BadSize(no_body.len() as i32)));
+}
+
 #[test]
 fn records_follow_each_other() {
     let both = [GOLDEN_V1.concat(), GOLDEN_V2.concat()].concat();

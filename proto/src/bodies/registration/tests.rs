@@ -13,8 +13,12 @@ fn java() -> Vec<u8> {
 }
 
 fn topic(name: &str, read: i32, write: i32) -> (String, TopicConfig) {
-    let read_write =
-        TopicConfig { topic_name: name.to_owned(), read_queue_nums: read, write_queue_nums: write, ..Default::default() };
+    let read_write = TopicConfig {
+        topic_name: name.to_owned(),
+        read_queue_nums: read,
+        write_queue_nums: write,
+        ..Default::default()
+    };
     (name.to_owned(), read_write)
 }
 
@@ -95,12 +99,15 @@ fn a_bomb_does_not_go_off() {
     let bomb = deflated(&vec![b'0'; 1 << 20]);
     assert!(bomb.len() * INFLATION_MAX < 1 << 20, "a bomb of {} bytes", bomb.len());
     let limit = bomb.len() * INFLATION_MAX;
-    assert!(matches!(Registration::inflate(&bomb, 0), Err(RegistrationError::TooLarge(found)) if found == limit));
+    assert!(
+        matches!(Registration::inflate(&bomb, 0), Err(RegistrationError::TooLarge(found)) if found == limit)
+    );
 }
 
 #[test]
 fn damage_is_named() {
-    let error = |parts: &[u8]| Registration::inflate(&deflated(parts), version::OURS).unwrap_err().to_string();
+    let error =
+        |parts: &[u8]| Registration::inflate(&deflated(parts), version::OURS).unwrap_err().to_string();
     assert_eq!(error(b"\0\0"), "the data version is cut off");
     assert_eq!(error(b"\xff\xff\xff\xff{}"), "the data version is cut off");
     assert_eq!(error(b"\0\0\0\x02{}"), "the count of topics is cut off");
