@@ -13,6 +13,9 @@ use super::{ByGroup, Group, MASTER, Place, Queues, Routes, WRITE};
 /// Topics under which brokers find each other; they must see who is really there.
 const MEMBER_TOPIC_PREFIX: &str = "rmq_sys_SYNC_BROKER_MEMBER_";
 
+/// About what one group takes in a route.
+const GROUP_BYTES: usize = 256;
+
 /// How a route is to be shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Lookup<'a> {
@@ -54,9 +57,11 @@ impl Group {
 
     /// The members with the smallest id shown as master, where that is due.
     fn acting(&self, queues: &Queues) -> Option<BTreeMap<i64, String>> {
-        let due = self.acting_master && queues.permission & WRITE == 0 && !self.members.contains_key(&MASTER);
+        if !self.acting_master || queues.permission & WRITE != 0 || self.members.contains_key(&MASTER) {
+            return None;
+        }
         let mut members = self.members.clone();
-        let (_, address) = members.pop_first().filter(|_| due)?;
+        let (_, address) = members.pop_first()?;
         members.insert(MASTER, address);
         Some(members)
     }
@@ -81,12 +86,13 @@ impl Routes {
         }
         let acting = lookup.acting_masters && !topic.starts_with(MEMBER_TOPIC_PREFIX);
         let mut writer = Writer::new(lookup.dialect);
+        writer.reserve(by_group.len() * GROUP_BYTES + 64);
         writer.object(|writer| {
             writer.key("brokerDatas");
             writer.array(|writer| {
                 for (name, queues, group) in groups() {
                     writer.element();
-                    match group.acting(queues).filter(|_| acting) {
+                    match acting.then(|| group.acting(queues)).flatten() {
                         Some(members) => group.data(name, members).write(writer),
                         None => writer.source(group.shown.in_dialect(lookup.dialect)),
                     }

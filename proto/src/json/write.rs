@@ -23,6 +23,11 @@ impl Writer {
         Self { text: String::new(), dialect, comma: false }
     }
 
+    /// Makes room for text of about this length.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.text.reserve(bytes);
+    }
+
     pub fn finish(self) -> String {
         self.text
     }
@@ -112,6 +117,12 @@ impl Writer {
 /// Appends `value` in quotes, escaping what fastjson escapes.
 pub(crate) fn write_string(out: &mut String, value: &str) {
     out.push('"');
+    if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        // Nearly every string of the protocol.
+        out.push_str(value);
+        out.push('"');
+        return;
+    }
     let mut plain_from = 0;
     for (at, character) in value.char_indices() {
         if !needs_escape(character) {

@@ -9,8 +9,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
-use super::connection::{self, Call, Connection, Service};
+use super::connection::{Call, Connection, Service};
 use super::limits::Limits;
+use super::session;
 use crate::code::ResponseCode;
 use crate::command::{Command, HeaderForm};
 use crate::header::{Header, HeaderError, Request};
@@ -128,7 +129,7 @@ impl Client {
         let (started, connection) = oneshot::channel();
         let service = Arc::clone(&self.service);
         let limits = Limits { first_byte: Limits::default().idle, ..Limits::default() };
-        tokio::spawn(connection::run(stream, service, limits, |connection| drop(started.send(connection))));
+        tokio::spawn(session::run(stream, service, limits, Arc::default(), |connection| drop(started.send(connection))));
         let connection = connection.await.map_err(|_| failed(io::ErrorKind::NotConnected.into()))?;
         *newest = Some(connection.clone());
         Ok(connection)

@@ -1,28 +1,16 @@
-//! One connection: the handle that anybody may hold, and the task that reads, serves and writes.
+//! The handle to a connection, which anybody may hold, and the calls that come over it.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
 
 use super::limits::Limits;
 use super::outbox::{Batch, Outbox};
 use crate::code::ResponseCode;
 use crate::command::Command;
-use crate::frame;
-
-/// Room made for a read when nothing is known about what comes.
-const READ_BYTES: usize = 8192;
-/// The most room made at once for the rest of a long frame, unless as much has arrived already.
-const READ_AHEAD_BYTES: usize = 65_536;
 
 /// Names a connection for as long as the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +49,7 @@ struct Shared {
 }
 
 impl Connection {
-    fn new(peer: SocketAddr, limits: &Limits) -> Self {
+    pub(super) fn new(peer: SocketAddr, limits: &Limits) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Self(Arc::new(Shared {
             id: ConnectionId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
@@ -103,7 +91,7 @@ impl Connection {
         self.0.wake.notify_one();
     }
 
-    fn is_finished(&self, batch: &Batch) -> bool {
+    pub(super) fn is_finished(&self, batch: &Batch) -> bool {
         self.0.finishing.load(Ordering::Acquire) && batch.is_empty() && lock(&self.0.outbox).is_empty()
     }
 
@@ -137,6 +125,32 @@ impl Connection {
         lock(&self.0.waiting).remove(&opaque);
     }
 
+    /// Takes in a request of the peer, which is owed an answer from now on.
+    pub(super) fn take(&self, request: Command) -> Call {
+        self.0.unanswered.fetch_add(1, Ordering::AcqRel);
+        Call { request, connection: self.clone(), answered: false }
+    }
+
+    /// Requests taken in and not answered yet.
+    pub(super) fn unanswered(&self) -> usize {
+        self.0.unanswered.load(Ordering::Acquire)
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn outbox_bytes(&self) -> usize {
+        lock(&self.0.outbox).bytes()
+    }
+
+    /// Moves what waits to be written into an empty batch.
+    pub(super) fn drain_into(&self, batch: &mut Batch) {
+        lock(&self.0.outbox).drain_into(batch);
+    }
+
+    /// Returns when there is something new to write, or a reason to end.
+    pub(super) async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+
     fn put(&self, command: Command) {
         let was_empty = {
             let mut outbox = lock(&self.0.outbox);
@@ -149,13 +163,14 @@ impl Connection {
         }
     }
 
-    fn deliver(&self, answer: Command) {
+    /// Hands an answer to whoever waits for it.
+    pub(super) fn deliver(&self, answer: Command) {
         let waiter = lock(&self.0.waiting).remove(&answer.opaque);
         match waiter {
             // The caller may have given up in this very moment; nothing is lost then.
             Some(waiter) => drop(waiter.send(answer)),
             None => {
-                tracing::debug!(peer = %self.peer(), opaque = answer.opaque, "an answer nobody waits for")
+                tracing::debug!(peer = %self.peer(), opaque = answer.opaque, "an answer nobody waits for");
             }
         }
     }
@@ -195,215 +210,6 @@ impl Drop for Call {
         if unanswered == self.connection.0.unanswered_max {
             // The task stopped reading at the limit.
             self.connection.0.wake.notify_one();
-        }
-    }
-}
-
-/// Runs a connection until it ends. The handle is given to `started` before the first byte is read.
-pub(super) async fn run(
-    stream: TcpStream,
-    service: Arc<dyn Service>,
-    limits: Limits,
-    started: impl FnOnce(Connection),
-) {
-    let Ok(peer) = stream.peer_addr() else { return };
-    // Answers are small and complete when they are written: nothing is gained by waiting for more.
-    let _ = stream.set_nodelay(true);
-    let connection = Connection::new(peer, &limits);
-    started(connection.clone());
-    let ending = Ending { connection: connection.clone(), service: Arc::clone(&service) };
-    let mut task = Task {
-        connection,
-        service,
-        limits,
-        incoming: BytesMut::new(),
-        batch: Batch::default(),
-        clock: Clock::new(),
-    };
-    match task.run(stream).await {
-        Ok(()) => {}
-        Err(CloseReason::Io(error)) => tracing::debug!(%peer, %error, "connection lost"),
-        Err(reason) => tracing::info!(%peer, %reason, "connection closed"),
-    }
-    drop(ending);
-}
-
-/// Tells the service that a connection is gone, also when serving it panicked.
-struct Ending {
-    connection: Connection,
-    service: Arc<dyn Service>,
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.connection.close();
-        self.service.closed(&self.connection);
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum CloseReason {
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("{0}")]
-    Frame(#[from] frame::FrameError),
-    #[error("{0}")]
-    Command(#[from] crate::command::CommandError),
-    #[error("nothing came within {0:?} of connecting")]
-    NoFirstByte(Duration),
-    #[error("a frame was not complete within {0:?}")]
-    FrameTooSlow(Duration),
-    #[error("silent for {0:?}")]
-    Idle(Duration),
-}
-
-struct Task {
-    connection: Connection,
-    service: Arc<dyn Service>,
-    limits: Limits,
-    incoming: BytesMut,
-    batch: Batch,
-    clock: Clock,
-}
-
-impl Task {
-    async fn run(&mut self, mut stream: TcpStream) -> Result<(), CloseReason> {
-        let (reader, writer) = stream.split();
-        let timer = tokio::time::sleep_until(self.clock.deadline(&self.limits).0);
-        tokio::pin!(timer);
-        loop {
-            let held_back = self.serve_frames()?;
-            self.write_now(&writer)?;
-            if self.connection.is_closed() || self.connection.is_finished(&self.batch) {
-                return Ok(());
-            }
-            let may_read = self.may_read();
-            if held_back && may_read {
-                continue;
-            }
-            // The timer may fire early, and is then set anew; it may not fire late.
-            let (deadline, _) = self.clock.deadline(&self.limits);
-            if deadline < timer.deadline() {
-                timer.as_mut().reset(deadline);
-            }
-            tokio::select! {
-                ready = reader.readable(), if may_read => {
-                    ready?;
-                    if !self.read_now(&reader)? {
-                        return Ok(());
-                    }
-                }
-                ready = writer.writable(), if !self.batch.is_empty() => ready?,
-                () = self.connection.0.wake.notified() => {}
-                () = &mut timer => {
-                    let (deadline, reason) = self.clock.deadline(&self.limits);
-                    if deadline <= Instant::now() {
-                        return Err(reason);
-                    }
-                    timer.as_mut().reset(deadline);
-                }
-            }
-        }
-    }
-
-    fn may_read(&self) -> bool {
-        let unanswered = self.connection.0.unanswered.load(Ordering::Acquire);
-        let unwritten = lock(&self.connection.0.outbox).bytes() + self.batch.bytes();
-        unanswered < self.limits.unanswered_max && unwritten <= self.limits.outbox_bytes_max
-    }
-
-    /// Reads what is there, without waiting. `false` at the end of the stream.
-    fn read_now(&mut self, reader: &ReadHalf<'_>) -> Result<bool, CloseReason> {
-        let arrived = self.incoming.len();
-        let room = if arrived == 0 { READ_BYTES } else { READ_AHEAD_BYTES.max(arrived) };
-        if self.incoming.capacity() - arrived < READ_BYTES / 4 {
-            self.incoming.reserve(room);
-        }
-        match reader.try_read_buf(&mut self.incoming) {
-            Ok(0) => return Ok(false),
-            Ok(_) => self.clock.note_activity(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(true)
-    }
-
-    /// Serves each complete frame while the connection may ask for more. Returns whether it stopped because it may not.
-    fn serve_frames(&mut self) -> Result<bool, CloseReason> {
-        while !self.incoming.is_empty() {
-            if !self.may_read() {
-                self.clock.frame_began = None;
-                return Ok(true);
-            }
-            let Some(frame) = frame::take(&mut self.incoming, self.limits.frame_bytes_max)? else {
-                self.clock.frame_began.get_or_insert_with(Instant::now);
-                return Ok(false);
-            };
-            self.clock.frame_began = None;
-            self.serve(Command::decode(frame)?);
-        }
-        // A connection that waits for its next request holds no buffer.
-        self.incoming = BytesMut::new();
-        Ok(false)
-    }
-
-    fn serve(&self, command: Command) {
-        if command.is_answer() {
-            return self.connection.deliver(command);
-        }
-        self.connection.0.unanswered.fetch_add(1, Ordering::AcqRel);
-        let connection = self.connection.clone();
-        self.service.serve(Call { request: command, connection, answered: false });
-    }
-
-    /// Writes until all is written or the peer takes no more for now.
-    fn write_now(&mut self, writer: &WriteHalf<'_>) -> Result<(), CloseReason> {
-        loop {
-            if self.batch.is_empty() {
-                lock(&self.connection.0.outbox).drain_into(&mut self.batch);
-            }
-            if self.batch.is_empty() {
-                return Ok(());
-            }
-            match writer.try_write_vectored(&self.batch.slices()) {
-                Ok(written) => {
-                    self.batch.advance(written);
-                    self.clock.note_activity();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-/// When something last happened, and so when to give up.
-struct Clock {
-    opened: Instant,
-    last_activity: Option<Instant>,
-    /// When the frame at the front began; `None` while it is complete, held back, or not there.
-    frame_began: Option<Instant>,
-}
-
-impl Clock {
-    fn new() -> Self {
-        Self { opened: Instant::now(), last_activity: None, frame_began: None }
-    }
-
-    fn note_activity(&mut self) {
-        self.last_activity = Some(Instant::now());
-    }
-
-    fn deadline(&self, limits: &Limits) -> (Instant, CloseReason) {
-        let Some(last) = self.last_activity else {
-            return (self.opened + limits.first_byte, CloseReason::NoFirstByte(limits.first_byte));
-        };
-        let idle = (last + limits.idle, CloseReason::Idle(limits.idle));
-        match self.frame_began {
-            Some(began) if began + limits.frame_completion < idle.0 => {
-                (began + limits.frame_completion, CloseReason::FrameTooSlow(limits.frame_completion))
-            }
-            _ => idle,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What one peer, and all of them together, may cost us.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::frame::FRAME_BYTES_MAX;
@@ -23,6 +24,9 @@ pub struct Limits {
     pub unanswered_max: usize,
     /// Bytes that wait for a peer to read them. Past this we stop reading from it, and drop what nobody asked for.
     pub outbox_bytes_max: usize,
+    /// Bytes that all connections together hold: received but not served, and not read by their peers. Past this, only
+    /// connections that hold nothing are read from; the others go on when there is room, or run into their timeouts.
+    pub held_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -36,6 +40,26 @@ impl Default for Limits {
             frame_completion: Duration::from_secs(30),
             unanswered_max: 1024,
             outbox_bytes_max: 4 << 20,
+            held_bytes_max: 1 << 30,
+        }
+    }
+}
+
+/// The bytes that the connections of one server hold.
+#[derive(Debug, Default)]
+pub(super) struct Held(AtomicUsize);
+
+impl Held {
+    pub(super) fn total(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A connection held `before` and now holds `now`.
+    pub(super) fn change(&self, before: usize, now: usize) {
+        if now >= before {
+            self.0.fetch_add(now - before, Ordering::Relaxed);
+        } else {
+            self.0.fetch_sub(before - now, Ordering::Relaxed);
         }
     }
 }

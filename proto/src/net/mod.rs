@@ -9,6 +9,7 @@ mod connection;
 mod limits;
 mod outbox;
 mod server;
+mod session;
 
 pub use client::{CallError, Client};
 pub use connection::{Call, Connection, ConnectionId, Service};

@@ -10,8 +10,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::connection::{self, Connection, ConnectionId, Service};
-use super::limits::Limits;
+use super::connection::{Connection, ConnectionId, Service};
+use super::limits::{Held, Limits};
+use super::session;
 
 /// Connections the kernel holds for us before we accept them.
 const BACKLOG: u32 = 1024;
@@ -23,6 +24,7 @@ pub struct Server {
     listener: TcpListener,
     limits: Limits,
     open: Arc<OpenConnections>,
+    held: Arc<Held>,
 }
 
 impl Server {
@@ -30,7 +32,7 @@ impl Server {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        Ok(Self { listener: socket.listen(BACKLOG)?, limits, open: Arc::default() })
+        Ok(Self { listener: socket.listen(BACKLOG)?, limits, open: Arc::default(), held: Arc::default() })
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -67,9 +69,9 @@ impl Server {
             return;
         };
         let service = Arc::clone(service);
-        let limits = self.limits.clone();
+        let (limits, held) = (self.limits.clone(), Arc::clone(&self.held));
         tasks.spawn(async move {
-            connection::run(stream, service, limits, |connection| place.name(connection)).await;
+            session::run(stream, service, limits, held, |connection| place.name(connection)).await;
             drop(place);
         });
     }

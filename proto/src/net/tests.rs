@@ -263,6 +263,31 @@ async fn unanswered_requests_are_bounded_and_resume() {
 }
 
 #[tokio::test]
+async fn what_all_connections_hold_is_bounded_and_others_go_on() {
+    let limits = Limits { held_bytes_max: 100_000, frame_completion: Duration::from_secs(1), ..Limits::default() };
+    let fixture = start(limits);
+    let request = frame_of(&Command::request(RequestCode::GET_ROUTEINFO_BY_TOPIC).with_body(vec![1; 1_000_000]));
+    let mut hoarders = Vec::new();
+    for _ in 0..3 {
+        let mut stream = fixture.raw().await;
+        let half = request.len() / 2;
+        let request = request.clone();
+        // Half of a long frame: it is read as far as there is room, and closed when it does not end.
+        hoarders.push(tokio::spawn(async move {
+            let _ = stream.write_all(&request[..half]).await;
+            bytes_until_close(&mut stream).await
+        }));
+    }
+    // One that holds nothing is served meanwhile, and a long one when the others are gone.
+    fixture.client().call(&echo("small"), Bytes::new()).await.unwrap();
+    for hoarder in hoarders {
+        assert_eq!(hoarder.await.unwrap(), 0);
+    }
+    let (_, body) = fixture.client().call(&echo("long"), Bytes::from(vec![2; 50_000])).await.unwrap();
+    assert_eq!(body.len(), 50_000);
+}
+
+#[tokio::test]
 async fn connections_are_bounded_and_make_room() {
     let fixture = start(Limits { connections_max: 2, ..Limits::default() });
     let (a, b) = (fixture.client(), fixture.client());
