@@ -54,7 +54,9 @@ impl Refusal {
             Self::NotSupported(_) => ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
             Self::NoRoute(_) => ResponseCode::TOPIC_NOT_EXIST,
             Self::NoValue { .. } | Self::NoNamespace(_) => ResponseCode::QUERY_NOT_FOUND,
-            Self::Config(UpdateRefused::NotByRequest(_)) => ResponseCode::NO_PERMISSION,
+            Self::Config(UpdateRefused::NotByRequest(_) | UpdateRefused::UnknownKey(_)) => {
+                ResponseCode::NO_PERMISSION
+            }
             Self::Overloaded => ResponseCode::SYSTEM_BUSY,
             Self::Name(_) => ResponseCode::INVALID_PARAMETER,
             Self::Header(_)

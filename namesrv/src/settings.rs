@@ -51,6 +51,9 @@ pub enum UpdateRefused {
         "Can not update config in black list. {0} cannot be changed by request; set it in the file and restart"
     )]
     NotByRequest(String),
+    /// No key has this name.
+    #[error("Can not update config in black list. {0}")]
+    UnknownKey(String),
     /// The text is no properties text, or a value is none of its key's type or range.
     #[error("string2Properties error: {0}")]
     Malformed(String),

@@ -101,8 +101,13 @@ impl<T: FieldValue> Slot for Option<T> {
         Some(None)
     }
 
+    /// Empty text where none can be is as good as none: some clients write what they do not know so.
     fn read(name: &'static str, text: Text) -> Result<Self, HeaderError> {
-        T::read(name, text).map(Some)
+        match T::parse(text.clone()) {
+            Some(value) => Ok(Some(value)),
+            None if text.is_empty() => Ok(None),
+            None => T::read(name, text).map(Some),
+        }
     }
 
     fn written(&self) -> Option<Text> {

@@ -23,7 +23,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         None => {
             let codes: Vec<&str> = CATALOGUE.iter().map(|problem| problem.code).collect();
             let code = crate::config::quoted(&arguments.code);
-            super::complain(&format!("error: nothing has the code {code}\n help: there are {}\n", codes.join(", ")));
+            super::complain(&format!(
+                "error: nothing has the code {code}\n help: there are {}\n",
+                codes.join(", ")
+            ));
             ExitCode::from(NOT_FOUND)
         }
     }

@@ -21,6 +21,8 @@ pub fn start() {
         .with_ansi(!is_plain && std::io::stderr().is_terminal())
         .init();
     if let Some(mistake) = mistake {
-        tracing::warn!("{FILTER_VARIABLE} is no filter, so {FILTER} holds: {mistake}; write debug, or ferrymq=debug,warn");
+        tracing::warn!(
+            "{FILTER_VARIABLE} is no filter, so {FILTER} holds: {mistake}; write debug, or ferrymq=debug,warn"
+        );
     }
 }

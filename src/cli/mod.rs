@@ -14,6 +14,7 @@ mod config;
 mod explain;
 mod logs;
 mod namesrv;
+mod open_files;
 mod signals;
 mod version;
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::signals::Signals;
 use super::version::VERSION;
-use super::{CHECK_FAILED, logs};
+use super::{CHECK_FAILED, logs, open_files};
 use crate::config::desk::NamesrvDesk;
 use crate::config::namesrv_keys::{NAMESRV, NamesrvConfig};
 use crate::config::sources::{Loaded, Sources, load};
@@ -91,7 +91,10 @@ fn sources(arguments: &Arguments) -> Sources {
 
 /// What was read, for the ready line and for `--check`.
 fn source_name(loaded: &Loaded<NamesrvConfig>) -> String {
-    loaded.file.as_ref().map_or("built-in configuration".to_string(), |file| format!("configuration {}", file.display()))
+    loaded
+        .file
+        .as_ref()
+        .map_or("built-in configuration".to_string(), |file| format!("configuration {}", file.display()))
 }
 
 fn verdict(loaded: &Loaded<NamesrvConfig>) -> String {
@@ -118,6 +121,7 @@ fn start(arguments: &Arguments, loaded: Loaded<NamesrvConfig>, started: Instant)
     let code = runtime.block_on(async {
         match listen(&config, desk) {
             Ok((server, signals)) => {
+                open_files::allow(config.limits.connections_max);
                 ready(&server, &config, &source, started);
                 serve(server, signals, config.shutdown_wait).await
             }
@@ -171,7 +175,7 @@ async fn serve(server: Server, mut signals: Signals, wait_max: Duration) -> Exit
         () = &mut running => tracing::info!("stopped"),
         () = tokio::time::sleep(wait_max) => tracing::warn!(?wait_max, "connections are still open; cutting them"),
         ending = signals.next() => {
-            tracing::warn!("{} received again: ending at once", ending.name());
+            tracing::warn!("{} received: ending at once", ending.name());
             return ExitCode::from(ending.exit_code());
         }
     }
@@ -185,7 +189,8 @@ fn not_started(diagnostic: &Diagnostic) -> ExitCode {
 
 fn refused_by_system(error: &io::Error) -> Diagnostic {
     let message = format!("the name server could not start: {error}");
-    Diagnostic::new(Severity::Error, &START_FAILED, message).help("raise this user's limits: `ulimit -a` shows them")
+    Diagnostic::new(Severity::Error, &START_FAILED, message)
+        .help("raise this user's limits: `ulimit -a` shows them")
 }
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> Diagnostic {
@@ -194,7 +199,9 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Diagnostic {
         io::ErrorKind::AddrInUse => (
             &PORT_IN_USE,
             format!("port {port} of {ip} is in use by another program"),
-            format!("`ss -ltnp 'sport = :{port}'` shows which; stop it, or choose another port: --set listenPort=PORT"),
+            format!(
+                "`ss -ltnp 'sport = :{port}'` shows which; stop it, or choose another port: --set listenPort=PORT"
+            ),
         ),
         io::ErrorKind::AddrNotAvailable => (
             &ADDRESS_NOT_USABLE,

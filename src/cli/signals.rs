@@ -36,7 +36,10 @@ impl Ending {
 impl Signals {
     /// From now on the signals come here instead of ending the process.
     pub fn listen() -> io::Result<Self> {
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     pub async fn next(&mut self) -> Ending {

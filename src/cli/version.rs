@@ -1,3 +1,5 @@
+//! `ferrymq version`: which ferrymq this is.
+
 use std::process::ExitCode;
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

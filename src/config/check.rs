@@ -9,9 +9,10 @@ use super::keys::{Class, Ignored, Key, nearest};
 use super::properties::{self, Fault};
 use super::report::Report;
 use super::sources::{STORE_PATH, StoreFile};
-use super::written::{Origin, Written};
+use super::written::{Origin, Value, Written};
 use crate::errors::{
-    DUPLICATE_KEY, KEY_WITHOUT_EFFECT, MALFORMED_LINE, Problem, STORE_PATH_NOT_OBEYED, UNKNOWN_KEY, WRONG_VALUE,
+    DUPLICATE_KEY, KEY_WITHOUT_EFFECT, MALFORMED_LINE, Problem, STORE_PATH_NOT_OBEYED, UNKNOWN_KEY,
+    WRONG_VALUE,
 };
 
 /// A family of ignored keys names its members up to this; past it, it only counts them.
@@ -49,12 +50,8 @@ impl<'a, C> Check<'a, C> {
         let place = shown(&path.to_string_lossy());
         let label = fault.reason.to_string();
         let pointer = Pointer::new(place, Some(fault.line), text, &fault.span, label).without_rest();
-        let error = self.error(&MALFORMED_LINE, "this escape cannot be read");
+        let error = error(&MALFORMED_LINE, "this escape cannot be read");
         self.report.add(error.at(pointer).help("write \\\\ for a backslash that begins no escape"));
-    }
-
-    fn error(&self, problem: &'static Problem, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(Severity::Error, problem, message)
     }
 
     pub fn assign(&mut self, assignment: &Assignment) {
@@ -72,14 +69,15 @@ impl<'a, C> Check<'a, C> {
 
     fn unknown(&mut self, assignment: &Assignment) {
         if assignment.key.is_empty() {
-            let error = self.error(&MALFORMED_LINE, "this line has no key");
+            let error = error(&MALFORMED_LINE, "this line has no key");
             self.report.add(error.at(assignment.key_pointer("expected a key")).help("write key=value"));
             return;
         }
         let nearest = nearest(self.written.keys(), &assignment.key);
         let name = quoted(assignment.spelling());
         if self.is_strict {
-            let error = self.error(&UNKNOWN_KEY, format!("unknown key {name}")).at(assignment.key_pointer("unknown"));
+            let error =
+                error(&UNKNOWN_KEY, format!("unknown key {name}")).at(assignment.key_pointer("unknown"));
             self.report.add(error.help(match nearest {
                 Some(nearest) => format!("did you mean \"{nearest}\"?"),
                 None => "remove it, or leave --strict away to ignore it".to_string(),
@@ -103,14 +101,15 @@ impl<'a, C> Check<'a, C> {
         };
         let earlier = std::mem::replace(earlier, assignment.origin.clone());
         if let (Origin::File { .. }, Origin::File { line, .. }) = (&earlier, &assignment.origin) {
-            let message = format!("{} is set twice ({earlier} and line {line}) — the last one counts", key.name);
+            let message =
+                format!("{} is set twice ({earlier} and line {line}) — the last one counts", key.name);
             self.report.add(Diagnostic::new(Severity::Warning, &DUPLICATE_KEY, shown(&message)));
         }
     }
 
     fn wrong_value(&mut self, key: &Key<C>, assignment: &Assignment, expected: &WrongValue) {
         let message = format!("{} cannot be {}", key.name, quoted(assignment.value.trim()));
-        let error = self.error(&WRONG_VALUE, message).at(assignment.value_pointer(expected.to_string()));
+        let error = error(&WRONG_VALUE, message).at(assignment.value_pointer(expected.to_string()));
         // Only keys with a type can be wrong, and these have a sentence.
         let Class::Effective { about, .. } = &key.class else { return self.report.add(error) };
         let default = if key.default.is_empty() { "nothing" } else { key.default };
@@ -139,10 +138,10 @@ impl<'a, C> Check<'a, C> {
         let (name, default) = (key.name, key.default);
         self.report.add(if harmless.is_empty() {
             let pointer = assignment.key_pointer("not offered");
-            self.error(problem, format!("{name} cannot be set: {reason}")).at(pointer).help("remove this key")
+            error(problem, format!("{name} cannot be set: {reason}")).at(pointer).help("remove this key")
         } else {
             let pointer = assignment.value_pointer(format!("expected {}", harmless.join(" or ")));
-            let error = self.error(problem, format!("{name} cannot be {}: {reason}", quoted(value))).at(pointer);
+            let error = error(problem, format!("{name} cannot be {}: {reason}", quoted(value))).at(pointer);
             error.help(format!("remove this key, or set it to {default}"))
         });
     }
@@ -175,12 +174,13 @@ impl<'a, C> Check<'a, C> {
     /// Without a home folder some built-in paths do not exist.
     fn missing_home(&mut self) {
         for key in self.written.keys() {
-            let is_missing = self.written.value(key.name).is_some_and(|value| value.text.is_empty());
+            let is_missing = |value: &Value| value.text.is_empty() && value.origin == Origin::BuiltIn;
+            let is_missing = self.written.value(key.name).is_some_and(is_missing);
             let is_needed = matches!(key.class, Class::Effective { .. }) && !key.default.is_empty();
             let is_given = key.name == STORE_PATH && !self.store.path.as_os_str().is_empty();
             if is_missing && is_needed && !is_given {
                 let message = format!("{} has no value: {} needs a home folder", key.name, key.default);
-                let error = self.error(&WRONG_VALUE, message);
+                let error = error(&WRONG_VALUE, message);
                 self.report.add(error.help(format!("set HOME, or {}", key.name)));
             }
         }
@@ -211,4 +211,8 @@ impl<'a, C> Check<'a, C> {
         let message = format!("{have} no effect here: {}", parts.join(", "));
         self.report.add(Diagnostic::new(Severity::Note, &KEY_WITHOUT_EFFECT, message));
     }
+}
+
+fn error(problem: &'static Problem, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(Severity::Error, problem, message)
 }

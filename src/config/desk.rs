@@ -25,13 +25,15 @@ type Row = &'static Key<NamesrvConfig>;
 
 #[derive(Debug)]
 pub struct NamesrvDesk {
-    /// Guards the configuration and, while it changes, the file that keeps it.
+    /// Guards what holds now. Never held across disk work, so that 319 does not wait for it.
     written: Mutex<Written<NamesrvConfig>>,
+    /// Guards the file: one change at a time.
+    changing: Mutex<()>,
 }
 
 impl NamesrvDesk {
     pub fn new(written: Written<NamesrvConfig>) -> Self {
-        NamesrvDesk { written: Mutex::new(written) }
+        NamesrvDesk { written: Mutex::new(written), changing: Mutex::new(()) }
     }
 
     fn written(&self) -> MutexGuard<'_, Written<NamesrvConfig>> {
@@ -45,19 +47,21 @@ impl ConfigDesk for NamesrvDesk {
     }
 
     fn update(&self, text: &str) -> Result<Settings, UpdateRefused> {
-        let mut written = self.written();
-        let changes = changes(&written, text)?;
-        let mut new = written.clone();
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.written().clone();
+        let changes = changes(&old, text)?;
+        let mut new = old.clone();
         for (key, value) in &changes {
             new.set(key, value, Origin::Request).map_err(|expected| {
                 UpdateRefused::Malformed(format!("{} cannot be {}: {expected}", key.name, quoted(value)))
             })?;
         }
         if !changes.is_empty() {
-            keep(&written, &new, &changes)?;
+            keep(&old, &new, &changes)?;
         }
-        *written = new;
-        Ok(written.config().settings.clone())
+        let settings = new.config().settings.clone();
+        *self.written() = new;
+        Ok(settings)
     }
 }
 
@@ -74,7 +78,7 @@ fn changes(written: &Written<NamesrvConfig>, text: &str) -> Result<Vec<(Row, Str
     let mut changes: Vec<(Row, String)> = Vec::new();
     for entry in properties.entries {
         let Some(key) = written.keys().iter().find(|key| key.is(&entry.key)) else {
-            return Err(UpdateRefused::NotByRequest(unknown(written, &entry.key)));
+            return Err(UpdateRefused::UnknownKey(unknown(written, &entry.key)));
         };
         let is_allowed = matches!(key.class, Class::Effective { change: Change::ByRequest, .. });
         if !is_allowed || forbidden.iter().any(|name| key.is(name)) {
@@ -88,8 +92,8 @@ fn changes(written: &Written<NamesrvConfig>, text: &str) -> Result<Vec<(Row, Str
 
 fn unknown(written: &Written<NamesrvConfig>, word: &str) -> String {
     match nearest(written.keys(), word) {
-        Some(nearest) => format!("{}, an unknown key (did you mean \"{nearest}\"?),", quoted(word)),
-        None => format!("{}, an unknown key,", quoted(word)),
+        Some(nearest) => format!("{} is an unknown key; did you mean \"{nearest}\"?", quoted(word)),
+        None => format!("{} is an unknown key", quoted(word)),
     }
 }
 
@@ -109,7 +113,10 @@ fn keep(
     }
     let mut text = read_or_new(path).map_err(|error| refused(error.to_string()))?;
     if let Some(fault) = properties::read(&text).faults.first() {
-        return Err(refused(format!("its line {} cannot be read ({}); mend it first", fault.line, fault.reason)));
+        return Err(refused(format!(
+            "its line {} cannot be read ({}); mend it first",
+            fault.line, fault.reason
+        )));
     }
     for (key, _) in changes {
         let value = new.value(key.name).map(|value| value.text.as_str()).unwrap_or_default();
@@ -128,5 +135,4 @@ fn read_or_new(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[path = "desk_tests.rs"]
 mod tests;

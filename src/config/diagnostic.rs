@@ -9,6 +9,8 @@ use crate::errors::Problem;
 
 /// Of a long line so many characters are shown, those around the pointer.
 const LINE_CHARACTERS_MAX: usize = 120;
+/// A longer mark would push what was expected off the screen.
+const MARK_CHARACTERS_MAX: usize = 40;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -30,10 +32,10 @@ impl fmt::Display for Severity {
 #[derive(Debug)]
 pub struct Diagnostic {
     pub severity: Severity,
-    pub problem: &'static Problem,
-    pub message: String,
-    pub pointer: Option<Pointer>,
-    pub help: Option<String>,
+    problem: &'static Problem,
+    message: String,
+    pointer: Option<Box<Pointer>>,
+    help: Option<String>,
 }
 
 impl Diagnostic {
@@ -42,7 +44,7 @@ impl Diagnostic {
     }
 
     pub fn at(self, pointer: Pointer) -> Self {
-        Diagnostic { pointer: Some(pointer), ..self }
+        Diagnostic { pointer: Some(Box::new(pointer)), ..self }
     }
 
     pub fn help(self, help: impl Into<String>) -> Self {
@@ -84,7 +86,7 @@ impl Pointer {
         let marked = part(span.start..span.end.min(line_span.end));
         let after = part(span.end.clamp(span.start, line_span.end)..line_span.end);
         let start = before.chars().count();
-        let columns = start..start + marked.trim_end().chars().count().max(1);
+        let columns = start..start + marked.trim_end().chars().count().clamp(1, MARK_CHARACTERS_MAX);
         Pointer { place, line, source: format!("{before}{marked}{after}"), columns, label }
     }
 

@@ -72,7 +72,9 @@ impl<C> Field<C> {
             Field::Number(range, place) => {
                 put(place(config), whole(text, range).ok_or(WrongValue::Number(range.clone()))?)
             }
-            Field::Port(place) => put(place(config), text.parse().map_err(|_| WrongValue::Number(0..=65535))?),
+            Field::Port(place) => {
+                put(place(config), text.parse().map_err(|_| WrongValue::Number(0..=65535))?)
+            }
             Field::Size(range, place) => {
                 let bytes = scaled(text, &SIZES, 1).filter(|bytes| range.contains(bytes));
                 let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
@@ -169,7 +171,10 @@ fn path(text: &str, home: Option<&Path>) -> Result<String, WrongValue> {
 fn size(bytes: u64) -> String {
     let (name, factor) = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
         .into_iter()
-        .find(|(_, factor)| bytes >= *factor && bytes % factor == 0)
+        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor))
         .unwrap_or(("B", 1));
     format!("{}{name}", bytes / factor)
 }
+
+#[cfg(test)]
+mod tests;

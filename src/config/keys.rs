@@ -67,7 +67,13 @@ impl<C> Key<C> {
         problem: &'static Problem,
         reason: &'static str,
     ) -> Self {
-        Key { name, aliases: &[], default, is_listed: false, class: Class::Refused { harmless, problem, reason } }
+        Key {
+            name,
+            aliases: &[],
+            default,
+            is_listed: false,
+            class: Class::Refused { harmless, problem, reason },
+        }
     }
 
     pub const fn listed(self) -> Self {
@@ -87,21 +93,6 @@ impl<C> Key<C> {
     fn spellings(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
-
-    /// The key as an environment variable is usually written: `LISTEN_PORT`.
-    #[cfg(test)]
-    pub fn variable(&self) -> String {
-        let mut variable = String::new();
-        let mut after_lower = false;
-        for character in self.name.chars() {
-            if character.is_ascii_uppercase() && after_lower {
-                variable.push('_');
-            }
-            after_lower = character.is_ascii_lowercase();
-            variable.push(if character == '.' { '_' } else { character.to_ascii_uppercase() });
-        }
-        variable
-    }
 }
 
 fn letters(name: &str) -> impl Iterator<Item = char> {
@@ -112,16 +103,22 @@ fn letters(name: &str) -> impl Iterator<Item = char> {
 pub fn nearest<C>(table: &'static [Key<C>], word: &str) -> Option<&'static str> {
     /// No key is so long; comparing costs the product of both lengths.
     const WORD_BYTES_MAX: usize = 100;
+    /// Fewer letters are the start of too many words.
+    const START_LETTERS_MIN: usize = 5;
     if word.len() > WORD_BYTES_MAX {
         return None;
     }
     let plain: String = letters(word).collect();
-    let distance = |name: &str| strsim::damerau_levenshtein(&plain, &letters(name).collect::<String>());
-    let (name, distance) = table
-        .iter()
-        .flat_map(Key::spellings)
-        .map(|name| (name, distance(name)))
+    let names =
+        || table.iter().flat_map(Key::spellings).map(|name| (name, letters(name).collect::<String>()));
+    let (name, distance) = names()
+        .map(|(name, other)| (name, strsim::damerau_levenshtein(&plain, &other)))
         .min_by_key(|&(_, distance)| distance)?;
     // Every third letter may be wrong: more is another word.
-    (distance <= plain.len() / 3).then_some(name)
+    if distance <= plain.len() / 3 {
+        return Some(name);
+    }
+    let mut longer =
+        names().filter(|(_, other)| plain.len() >= START_LETTERS_MIN && other.starts_with(&plain));
+    longer.next().map(|(name, _)| name)
 }

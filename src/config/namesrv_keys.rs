@@ -81,7 +81,11 @@ const fn row(
     Key { name, aliases: &[], default, is_listed: true, class }
 }
 
-const fn no_effect(name: &'static str, default: &'static str, family: &'static Ignored) -> Key<NamesrvConfig> {
+const fn no_effect(
+    name: &'static str,
+    default: &'static str,
+    family: &'static Ignored,
+) -> Key<NamesrvConfig> {
     Key::ignored(name, default, family)
 }
 
@@ -93,13 +97,19 @@ const fn no_client(name: &'static str, default: &'static str) -> Key<NamesrvConf
     Key::ignored(name, default, &CLIENT)
 }
 
-const fn no_tls(name: &'static str, default: &'static str, harmless: &'static [&'static str]) -> Key<NamesrvConfig> {
+const fn no_tls(
+    name: &'static str,
+    default: &'static str,
+    harmless: &'static [&'static str],
+) -> Key<NamesrvConfig> {
     let reason = "TLS is not offered yet, and this key asks for it";
     Key::refused(name, default, harmless, &SECURITY_NOT_OFFERED, reason)
 }
 
-static THREADS: Ignored =
-    Ignored { plural: "thread-pool keys", reason: "one thread for each core serves all requests; there are no pools" };
+static THREADS: Ignored = Ignored {
+    plural: "thread-pool keys",
+    reason: "one thread for each core serves all requests; there are no pools",
+};
 static NETTY: Ignored = Ignored {
     plural: "Netty keys",
     reason: "there is no Netty; buffers and queues have fixed bounds, and a stop always closes connections in order",
@@ -114,7 +124,8 @@ static CONTROLLER: Ignored = Ignored {
     plural: "controller keys",
     reason: "there is no controller: a ferrymq broker group elects its leader by itself",
 };
-static TLS_DETAILS: Ignored = Ignored { plural: "TLS keys", reason: "they only refine TLS, which is not offered yet" };
+static TLS_DETAILS: Ignored =
+    Ignored { plural: "TLS keys", reason: "they only refine TLS, which is not offered yet" };
 
 /// Every key, Apache's in the order of its classes.
 pub static KEYS: &[Key<NamesrvConfig>] = &[
@@ -132,7 +143,7 @@ pub static KEYS: &[Key<NamesrvConfig>] = &[
         "~/namesrv/namesrv.properties",
         Field::Path(|config| &mut config.config_store_path),
         Change::Restart,
-        "The file that is read at the start and keeps changes made by request. `-c FILE` sets it; in a file it counts nothing.",
+        "The file that is read at the start and keeps changes made by request. `-c FILE` sets it; in a file it means nothing.",
     ),
     no_effect("productEnvName", "center", &HOME).listed(),
     Key::refused(
@@ -298,6 +309,14 @@ pub static KEYS: &[Key<NamesrvConfig>] = &[
         "Open connections from one address. Wide, since whole data centres sit behind one.",
     ),
     row(
+        "heldBytesMax",
+        "1073741824",
+        Field::Size(33_554_432..=1_099_511_627_776, |config| &mut config.limits.held_bytes_max),
+        Change::Restart,
+        "Bytes that all connections together may have sent without being served, or leave unread. Past this, only \
+         connections that hold none are read from until there is room.",
+    ),
+    row(
         "frameBytesMax",
         "16777216",
         Field::Size(65_536..=67_108_864, |config| &mut config.limits.frame_bytes_max),
@@ -376,5 +395,4 @@ pub static KEYS: &[Key<NamesrvConfig>] = &[
 ];
 
 #[cfg(test)]
-#[path = "namesrv_keys_tests.rs"]
 mod tests;

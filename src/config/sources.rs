@@ -171,3 +171,6 @@ fn read_to_limit(path: &Path) -> io::Result<Vec<u8>> {
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,13 @@ fn fields_become_a_struct_and_back() {
 }
 
 #[test]
+fn an_empty_optional_number_is_none() {
+    let decoded = Sample::decode(&fields(&[("queueId", "3"), ("topic", ""), ("size", "")])).unwrap();
+    assert_eq!((decoded.topic, decoded.size), (Text::default(), None));
+    assert!(Sample::decode(&fields(&[("queueId", ""), ("topic", "T")])).is_err());
+}
+
+#[test]
 fn the_last_of_two_values_counts() {
     let decoded = Sample::decode(&fields(&[("queueId", "3"), ("topic", "a"), ("topic", "b")])).unwrap();
     assert_eq!(decoded.topic, "b");

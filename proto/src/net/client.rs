@@ -129,7 +129,9 @@ impl Client {
         let (started, connection) = oneshot::channel();
         let service = Arc::clone(&self.service);
         let limits = Limits { first_byte: Limits::default().idle, ..Limits::default() };
-        tokio::spawn(session::run(stream, service, limits, Arc::default(), |connection| drop(started.send(connection))));
+        tokio::spawn(session::run(stream, service, limits, Arc::default(), |connection| {
+            drop(started.send(connection))
+        }));
         let connection = connection.await.map_err(|_| failed(io::ErrorKind::NotConnected.into()))?;
         *newest = Some(connection.clone());
         Ok(connection)

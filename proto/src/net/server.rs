@@ -92,6 +92,8 @@ struct OpenTable {
     count: usize,
     by_address: HashMap<IpAddr, usize>,
     handles: HashMap<ConnectionId, Connection>,
+    /// No connection may start any more; one that was accepted just now is closed as soon as it has a handle.
+    ending: bool,
 }
 
 impl OpenConnections {
@@ -111,7 +113,9 @@ impl OpenConnections {
     }
 
     fn close_all(&self) {
-        self.table().handles.values().for_each(Connection::close);
+        let mut table = self.table();
+        table.ending = true;
+        table.handles.values().for_each(Connection::close);
     }
 }
 
@@ -125,7 +129,11 @@ struct Place {
 impl Place {
     fn name(&self, connection: Connection) {
         *self.id.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.id());
-        self.open.table().handles.insert(connection.id(), connection);
+        let mut table = self.open.table();
+        if table.ending {
+            connection.close();
+        }
+        table.handles.insert(connection.id(), connection);
     }
 }
 

@@ -40,7 +40,8 @@ pub(super) async fn run(
     started(connection.clone());
     let ending = Ending { connection: connection.clone(), service: Arc::clone(&service) };
     let (incoming, batch, clock) = (BytesMut::new(), Batch::default(), Clock::new());
-    let mut session = Session { connection, service, limits, held: Holding { held, bytes: 0 }, incoming, batch, clock };
+    let mut session =
+        Session { connection, service, limits, held: Holding { held, bytes: 0 }, incoming, batch, clock };
     match session.run(stream).await {
         Ok(()) => {}
         Err(CloseReason::Io(error)) => tracing::debug!(%peer, %error, "connection lost"),
@@ -156,7 +157,8 @@ impl Session {
 
     /// Whether the peer must take or await answers before it may ask for more.
     fn owes_too_much(&self) -> bool {
-        self.connection.unanswered() >= self.limits.unanswered_max || self.unwritten() > self.limits.outbox_bytes_max
+        self.connection.unanswered() >= self.limits.unanswered_max
+            || self.unwritten() > self.limits.outbox_bytes_max
     }
 
     /// Whether more may be read at all: always for a connection that holds nothing.

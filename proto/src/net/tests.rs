@@ -264,9 +264,11 @@ async fn unanswered_requests_are_bounded_and_resume() {
 
 #[tokio::test]
 async fn what_all_connections_hold_is_bounded_and_others_go_on() {
-    let limits = Limits { held_bytes_max: 100_000, frame_completion: Duration::from_secs(1), ..Limits::default() };
+    let limits =
+        Limits { held_bytes_max: 100_000, frame_completion: Duration::from_secs(1), ..Limits::default() };
     let fixture = start(limits);
-    let request = frame_of(&Command::request(RequestCode::GET_ROUTEINFO_BY_TOPIC).with_body(vec![1; 1_000_000]));
+    let request =
+        frame_of(&Command::request(RequestCode::GET_ROUTEINFO_BY_TOPIC).with_body(vec![1; 1_000_000]));
     let mut hoarders = Vec::new();
     for _ in 0..3 {
         let mut stream = fixture.raw().await;
@@ -296,6 +298,20 @@ async fn connections_are_bounded_and_make_room() {
     assert_eq!(bytes_until_close(&mut fixture.raw().await).await, 0, "the third is closed at once");
     a.close().await;
     while fixture.client().call(&echo("c"), Bytes::new()).await.is_err() {}
+}
+
+#[tokio::test]
+async fn stopping_closes_connections_that_have_only_just_come() {
+    for _ in 0..50 {
+        let fixture = start(Limits::default());
+        let mut streams = Vec::new();
+        for _ in 0..8 {
+            streams.push(fixture.raw().await);
+        }
+        fixture.stop.send(true).unwrap();
+        // Nobody has said a word: a connection that was missed would hold the stop up until its first byte is overdue.
+        tokio::time::timeout(Limits::default().first_byte / 2, fixture.server).await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The text form of configuration: what `java.util.Properties` reads, byte for byte.
 //!
-//! [`read`] gives every entry with its place in the text, so that a mistake can be pointed at and a value can be
+//! [`read()`] gives every entry with its place in the text, so that a mistake can be pointed at and a value can be
 //! replaced where it stands; [`set`] does the latter and leaves all other bytes alone; [`escape_key`] and
 //! [`escape_value`] write what Java reads back. Text is UTF-8; a line that is not is Latin-1, as Java takes it.
 //! No bytes make this module panic: what cannot be read is a [`Fault`] with its line, and reading goes on behind it.

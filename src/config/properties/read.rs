@@ -103,7 +103,9 @@ fn logical_line(text: &[u8], lines: &mut impl Iterator<Item = (usize, Range<usiz
         let backslashes = content.iter().rev().take_while(|&&byte| byte == b'\\').count();
         let is_continued = backslashes % 2 == 1;
         let length = content.len() - usize::from(is_continued);
-        kept.extend(content.iter().take(length).enumerate().map(|(i, &byte)| (line.start + blanks + i, byte)));
+        kept.extend(
+            content.iter().take(length).enumerate().map(|(i, &byte)| (line.start + blanks + i, byte)),
+        );
         if !is_continued {
             break;
         }

@@ -69,7 +69,9 @@ fn appended(text: &[u8], name: &str, value: &str) -> Vec<u8> {
         let new = [text, gap.as_bytes(), line.as_bytes()].concat();
         let start = text.len() + gap.len();
         // A backslash at the end of the text would continue it into our line: an empty line in between ends it.
-        if gap.len() > GAP_BYTES_MAX || read(&new).entries.last().is_some_and(|last| last.key_span.start == start) {
+        if gap.len() > GAP_BYTES_MAX
+            || read(&new).entries.last().is_some_and(|last| last.key_span.start == start)
+        {
             return new;
         }
         gap.push_str(ending);

@@ -1,0 +1,80 @@
+//! Subscriptions to tags: `a || b`, or `*` for all messages.
+//!
+//! The rules are Java's (`FilterAPI`). The consume queue holds the hash of each message's tag, so most of the work is to look a
+//! number up in a set; that two tags may have the same hash is settled by the tag itself.
+
+use std::collections::BTreeSet;
+
+use crate::record::tag::{TagCode, hash_code};
+
+/// A longer list is refused. Far more tags than anybody lists, and few enough that no subscription is large.
+pub const TAGS_BYTES_MAX: usize = 16 * 1024;
+
+const ALL: &str = "*";
+const SEPARATOR: &str = "||";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    #[error("the list of tags has {0} bytes, more than the {TAGS_BYTES_MAX} allowed")]
+    TooLong(usize),
+    #[error("the list of tags holds separators only; * asks for all messages")]
+    NoTags,
+}
+
+/// The tags a subscription asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagFilter {
+    all: bool,
+    tags: BTreeSet<String>,
+    /// Invariant: the hashes of `tags`.
+    codes: BTreeSet<i32>,
+}
+
+impl TagFilter {
+    /// An empty text means all messages, as `*` does. A text of blanks names no tag, so nothing matches it.
+    pub fn parse(text: &str) -> Result<Self, TagError> {
+        if text.len() > TAGS_BYTES_MAX {
+            return Err(TagError::TooLong(text.len()));
+        }
+        let all = text.is_empty() || text == ALL;
+        if !all && text.split(SEPARATOR).all(str::is_empty) {
+            return Err(TagError::NoTags);
+        }
+        let mut tags = BTreeSet::new();
+        if !all {
+            tags.extend(text.split(SEPARATOR).map(trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
+        }
+        let codes = tags.iter().map(|tag| hash_code(tag)).collect();
+        Ok(Self { all, tags, codes })
+    }
+
+    /// All messages are asked for, whatever their tag.
+    pub fn is_all(&self) -> bool {
+        self.all
+    }
+
+    /// What Java's clients send as `tagsSet`: empty for all messages.
+    pub fn tags(&self) -> &BTreeSet<String> {
+        &self.tags
+    }
+
+    /// What Java's clients send as `codeSet`: empty for all messages.
+    pub fn codes(&self) -> &BTreeSet<i32> {
+        &self.codes
+    }
+
+    /// Whether a message with this hash in the consume queue may match. Like Java we look at its low 32 bits only.
+    pub fn matches_code(&self, code: TagCode) -> bool {
+        self.all || self.codes.contains(&(code.0 as i32))
+    }
+
+    /// Whether the message with this tag matches.
+    pub fn matches(&self, tag: Option<&str>) -> bool {
+        self.all || tag.is_some_and(|tag| self.tags.contains(tag))
+    }
+}
+
+/// As Java's `String.trim`: no other blanks than those up to the space.
+fn trim(text: &str) -> &str {
+    text.trim_matches(|char| char <= ' ')
+}

@@ -1,0 +1,159 @@
+"""The scenarios: what is started, what is broken, what must hold. The clients' part of each is in their drivers."""
+
+import time
+from typing import Callable, NamedTuple
+
+from harness import answers, decode, mqadmin
+from harness.clients import CLIENTS, Driver
+from harness.processes import POLL_S, Failure, wait_until
+from harness.servers import ROUTE_S
+
+# Clients poll routes every 30 s where they cannot be told otherwise (Go, Python); a leader is elected in about 10 s.
+RECOVERED_S = 90
+# Longer than a driver waits for the last message.
+ENDED_S = 100
+# Acknowledged sends that show that a client is in its stride.
+STEADY_ACKS = 50
+
+
+class Scenario(NamedTuple):
+    name: str
+    needs: frozenset  # topologies of servers.py
+    clients: tuple
+    run: Callable  # (servers, clients, folder) → yields (client, seconds, verdict); who passed has a verdict beginning "ok"
+    what: str
+
+
+class Crowd:
+    """The drivers of several clients that go through one scenario at the same time. Who fails drops out."""
+
+    def __init__(self, name, clients, driver_scenario, name_servers, folder, jvm=()):
+        self.started = time.monotonic()
+        self.drivers = [
+            Driver(client, driver_scenario, name_servers, f"{name}-{client}", f"{name}-{client}-group", folder, jvm)
+            for client in clients]
+        self.failed = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for driver in self.drivers:
+            driver.process.kill()
+
+    def wait_until_each(self, what, condition, seconds):
+        deadline = time.monotonic() + seconds
+        waiting = self._in_the_running()
+        while waiting and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+            for driver in waiting:
+                if driver.ended() and not condition(driver):
+                    self.failed[driver.client] = f"ended before: {what}; {driver.verdict()}"
+            waiting = [driver for driver in waiting if not driver.ended() and not condition(driver)]
+        for driver in waiting:
+            self.failed[driver.client] = f"not within {seconds} s: {what}; {driver.verdict()}"
+
+    def wait_until_each_is_steady(self):
+        self.wait_until_each(
+            "sends and consumes", lambda driver: driver.acked() >= STEADY_ACKS and driver.consumed() > 0, RECOVERED_S)
+
+    def wait_until_each_recovers(self):
+        before = {driver.client: driver.acked() for driver in self.drivers}
+        self.wait_until_each(
+            "has new sends acknowledged", lambda driver: driver.acked() >= before[driver.client] + STEADY_ACKS, RECOVERED_S)
+
+    def verdicts(self):
+        """Tells the drivers to stop and yields what each found, in the order of their ends."""
+        for driver in self.drivers:
+            driver.stop_sending()
+        deadline = time.monotonic() + ENDED_S
+        waiting = list(self.drivers)
+        while waiting:
+            late = time.monotonic() > deadline
+            for driver in [driver for driver in waiting if late or driver.ended()]:
+                waiting.remove(driver)
+                yield driver.client, time.monotonic() - self.started, self.failed.get(driver.client) or driver.verdict()
+            time.sleep(POLL_S)
+
+    def _in_the_running(self):
+        return [driver for driver in self.drivers if driver.client not in self.failed]
+
+
+def produce_and_consume(name, topology, driver_scenario="produce-consume", jvm=()):
+    def run(servers, clients, folder):
+        brokers = getattr(servers, topology)
+        brokers.wait_until_complete()
+        with Crowd(name, clients, driver_scenario, [brokers.name_server], folder, jvm) as crowd:
+            yield from crowd.verdicts()
+    return run
+
+
+def leader_failover(servers, clients, folder):
+    group = _whole_group(servers)
+    with Crowd("leader-failover", clients, "steady", [group.name_server], folder) as crowd:
+        crowd.wait_until_each_is_steady()
+        _kill_leader(group, group.name_server)
+        crowd.wait_until_each_recovers()
+        yield from crowd.verdicts()
+
+
+def name_server_loss(servers, clients, folder):
+    """The second name server is away while the clients settle on the first, so that each loses the one it talks to.
+    With the first gone, only the second can tell them of the new leader."""
+    group = _whole_group(servers)
+    first, second = group.name_servers
+    second.kill()
+    with Crowd("name-server-loss", clients, "steady", [first, second], folder) as crowd:
+        crowd.wait_until_each_is_steady()
+        second.start()
+        second.booted()
+        wait_until(f"{second.name} routes to a leader", lambda: group.master(second), ROUTE_S)
+        first.kill()
+        _kill_leader(group, second)
+        crowd.wait_until_each_recovers()
+        yield from crowd.verdicts()
+
+
+def _whole_group(servers):
+    """The group with all its nodes and name servers, whatever scenarios before have killed."""
+    group = servers.group
+    for server in [*group.name_servers, *group.brokers]:
+        if not server.alive():
+            server.start()
+            server.booted()
+    group.wait_until_complete()
+    return group
+
+
+def _kill_leader(group, name_server):
+    leader = group.master(name_server)
+    if leader is None:
+        raise Failure(f"{name_server.name} shows no leader of {group.broker_name}")
+    leader.kill()
+
+    def moved():
+        return group.addresses(name_server).get(0) not in (None, leader.address)
+    wait_until(f"{name_server.name} routes to a leader other than {leader.name}", moved, ROUTE_S)
+
+
+BINARY = ("-Drocketmq.serialize.type=ROCKETMQ",)
+SCENARIOS = [
+    Scenario("produce-consume", frozenset({"single"}), CLIENTS, produce_and_consume("produce-consume", "single"),
+             "a topic is made by the first send; all that was sent is consumed"),
+    Scenario("binary-headers", frozenset({"single"}), ("java", "java4"),
+             produce_and_consume("binary-headers", "single", jvm=BINARY), "the same with headers in the ROCKETMQ form"),
+    Scenario("acl-fields", frozenset({"single"}), ("java", "java4"), produce_and_consume("acl-fields", "single", "acl-fields"),
+             "the same with signed requests"),
+    Scenario("sync-pair", frozenset({"pair"}), CLIENTS, produce_and_consume("sync-pair", "pair"),
+             "the same with a master that waits for its slave"),
+    Scenario("leader-failover", frozenset({"group"}), CLIENTS, leader_failover,
+             "the leader is killed under load; the route moves, nothing acknowledged is lost"),
+    Scenario("name-server-loss", frozenset({"group"}), CLIENTS, name_server_loss,
+             "the name server that the clients talk to is killed, then the leader"),
+    Scenario("mqadmin", frozenset({"single", "pair", "admin"}), ("mqadmin",), mqadmin.run,
+             "Apache's mqadmin prints the same about this name server and about Apache's"),
+    Scenario("answers", frozenset({"single", "pair", "admin"}), ("raw",), answers.run,
+             "requests that no tool makes, and wrong ones, are answered as Apache's name server does"),
+    Scenario("decode", frozenset(), ("apache",), decode.run,
+             "Apache's decoders read what they wrote themselves and all frames in tests/compat"),
+]
