@@ -128,7 +128,7 @@ impl Client {
         let stream = connecting.map_err(|_| failed(io::ErrorKind::TimedOut.into()))?.map_err(failed)?;
         let (started, connection) = oneshot::channel();
         let service = Arc::clone(&self.service);
-        let limits = Limits { first_byte: Limits::default().idle, ..Limits::default() };
+        let limits = Arc::new(Limits { first_byte: Limits::default().idle, ..Limits::default() });
         tokio::spawn(session::run(stream, service, limits, Arc::default(), |connection| {
             drop(started.send(connection))
         }));

@@ -13,9 +13,6 @@ use crate::command::Command;
 const LARGE_BODY_BYTES: usize = 4096;
 /// Buffers handed to the kernel in one write.
 const SLICES_MAX: usize = 64;
-/// A drained buffer is kept for the next frames up to this size.
-const KEPT_BYTES_MAX: usize = 16_384;
-
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// Full buffers, oldest first.
@@ -41,7 +38,7 @@ impl Outbox {
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             self.ready_bytes += self.tail.len();
-            self.ready.push_back(self.tail.split().freeze());
+            self.ready.push_back(std::mem::take(&mut self.tail).freeze());
         }
     }
 
@@ -53,14 +50,12 @@ impl Outbox {
         self.bytes() == 0
     }
 
-    /// Moves all that waits into `batch`, which must be empty.
+    /// Moves all that waits into `batch`, which must be empty. Nothing of it stays behind: a connection that waits for its
+    /// next request holds no buffers.
     pub(super) fn drain_into(&mut self, batch: &mut Batch) {
         self.seal();
-        std::mem::swap(&mut self.ready, &mut batch.buffers);
+        batch.buffers = std::mem::take(&mut self.ready);
         self.ready_bytes = 0;
-        if self.tail.capacity() > KEPT_BYTES_MAX {
-            self.tail = BytesMut::new();
-        }
     }
 }
 
@@ -93,5 +88,6 @@ impl Batch {
             written -= first.len();
             self.buffers.pop_front();
         }
+        self.buffers = VecDeque::new();
     }
 }

@@ -22,7 +22,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    limits: Limits,
+    limits: Arc<Limits>,
     open: Arc<OpenConnections>,
     held: Arc<Held>,
 }
@@ -32,7 +32,7 @@ impl Server {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        Ok(Self { listener: socket.listen(BACKLOG)?, limits, open: Arc::default(), held: Arc::default() })
+        Ok(Self { listener: socket.listen(BACKLOG)?, limits: Arc::new(limits), open: Arc::default(), held: Arc::default() })
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -69,7 +69,7 @@ impl Server {
             return;
         };
         let service = Arc::clone(service);
-        let (limits, held) = (self.limits.clone(), Arc::clone(&self.held));
+        let (limits, held) = (Arc::clone(&self.limits), Arc::clone(&self.held));
         tasks.spawn(async move {
             session::run(stream, service, limits, held, |connection| place.name(connection)).await;
             drop(place);

@@ -29,7 +29,7 @@ const ROOM_PAUSE: Duration = Duration::from_millis(20);
 pub(super) async fn run(
     stream: TcpStream,
     service: Arc<dyn Service>,
-    limits: Limits,
+    limits: Arc<Limits>,
     held: Arc<Held>,
     started: impl FnOnce(Connection),
 ) {
@@ -101,7 +101,7 @@ impl Drop for Holding {
 struct Session {
     connection: Connection,
     service: Arc<dyn Service>,
-    limits: Limits,
+    limits: Arc<Limits>,
     held: Holding,
     incoming: BytesMut,
     batch: Batch,
@@ -126,7 +126,10 @@ impl Session {
             }
             let has_room = self.has_room();
             // The timer may fire early, and is then set anew; it may not fire late.
-            let (deadline, _) = self.clock.deadline(&self.limits);
+            let (mut deadline, _) = self.clock.deadline(&self.limits);
+            if !has_room {
+                deadline = deadline.min(Instant::now() + ROOM_PAUSE);
+            }
             if deadline < timer.deadline() {
                 timer.as_mut().reset(deadline);
             }
@@ -139,7 +142,6 @@ impl Session {
                 }
                 ready = writer.writable(), if !self.batch.is_empty() => ready?,
                 () = self.connection.woken() => {}
-                () = tokio::time::sleep(ROOM_PAUSE), if !has_room => {}
                 () = &mut timer => {
                     let (deadline, reason) = self.clock.deadline(&self.limits);
                     if deadline <= Instant::now() {

@@ -28,7 +28,7 @@ class Crowd:
     """The drivers of several clients that go through one scenario at the same time. Who fails drops out."""
 
     def __init__(self, name, clients, driver_scenario, name_servers, folder, jvm=()):
-        self.started = time.monotonic()
+        self.name, self.started = name, time.monotonic()
         self.drivers = [
             Driver(client, driver_scenario, name_servers, f"{name}-{client}", f"{name}-{client}-group", folder, jvm)
             for client in clients]
@@ -41,6 +41,9 @@ class Crowd:
         for driver in self.drivers:
             driver.process.kill()
 
+    def note(self, what):
+        print(f"{self.name}: {what} after {time.monotonic() - self.started:.0f} s", flush=True)
+
     def wait_until_each(self, what, condition, seconds):
         deadline = time.monotonic() + seconds
         waiting = self._in_the_running()
@@ -52,6 +55,7 @@ class Crowd:
             waiting = [driver for driver in waiting if not driver.ended() and not condition(driver)]
         for driver in waiting:
             self.failed[driver.client] = f"not within {seconds} s: {what}; {driver.verdict()}"
+        self.note(f"each {what}")
 
     def wait_until_each_is_steady(self):
         self.wait_until_each(
@@ -92,7 +96,7 @@ def leader_failover(servers, clients, folder):
     group = _whole_group(servers)
     with Crowd("leader-failover", clients, "steady", [group.name_server], folder) as crowd:
         crowd.wait_until_each_is_steady()
-        _kill_leader(group, group.name_server)
+        _kill_leader(crowd, group, group.name_server)
         crowd.wait_until_each_recovers()
         yield from crowd.verdicts()
 
@@ -109,7 +113,7 @@ def name_server_loss(servers, clients, folder):
         second.booted()
         wait_until(f"{second.name} routes to a leader", lambda: group.master(second), ROUTE_S)
         first.kill()
-        _kill_leader(group, second)
+        _kill_leader(crowd, group, second)
         crowd.wait_until_each_recovers()
         yield from crowd.verdicts()
 
@@ -125,15 +129,17 @@ def _whole_group(servers):
     return group
 
 
-def _kill_leader(group, name_server):
+def _kill_leader(crowd, group, name_server):
     leader = group.master(name_server)
     if leader is None:
         raise Failure(f"{name_server.name} shows no leader of {group.broker_name}")
     leader.kill()
+    crowd.note(f"{leader.name} was killed")
 
     def moved():
         return group.addresses(name_server).get(0) not in (None, leader.address)
     wait_until(f"{name_server.name} routes to a leader other than {leader.name}", moved, ROUTE_S)
+    crowd.note("the route has moved")
 
 
 BINARY = ("-Drocketmq.serialize.type=ROCKETMQ",)

@@ -104,8 +104,7 @@ fn equality<'a>(input: &mut Input<'_, 'a>) -> Parsed<'a> {
 
 fn comparison<'a>(input: &mut Input<'_, 'a>) -> Parsed<'a> {
     let mut left = prefixed(input)?;
-    let operators = |kind| order(kind).is_some() || place(kind).is_some() || is_test(kind);
-    while let Some(operator) = opt(one(operators)).parse_next(input)? {
+    while let Some(operator) = opt(one(is_comparison)).parse_next(input)? {
         left = match order(operator.kind) {
             Some(order) => {
                 let right = prefixed(input)?;
@@ -114,9 +113,8 @@ fn comparison<'a>(input: &mut Input<'_, 'a>) -> Parsed<'a> {
                 part(input, condition, token, height)?
             }
             None if operator.kind == Kind::Not => {
-                let tests = one(|kind| place(kind).is_some() || matches!(kind, Kind::Between | Kind::In));
-                let test =
-                    expected(tests, "BETWEEN, IN, CONTAINS, STARTSWITH or ENDSWITH").parse_next(input)?;
+                let wanted = "BETWEEN, IN, CONTAINS, STARTSWITH or ENDSWITH";
+                let test = expected(one(is_test), wanted).parse_next(input)?;
                 tested(input, left, test, true)?
             }
             None => tested(input, left, operator, false)?,
@@ -144,8 +142,13 @@ fn place(kind: Kind<'_>) -> Option<Place> {
     }
 }
 
+/// What may stand behind NOT.
 fn is_test(kind: Kind<'_>) -> bool {
-    matches!(kind, Kind::Not | Kind::Between | Kind::In)
+    matches!(kind, Kind::Between | Kind::In) || place(kind).is_some()
+}
+
+fn is_comparison(kind: Kind<'_>) -> bool {
+    kind == Kind::Not || is_test(kind) || order(kind).is_some()
 }
 
 /// What follows `BETWEEN`, `IN` or the word of a search.
@@ -188,8 +191,8 @@ fn prefixed<'a>(input: &mut Input<'_, 'a>) -> Parsed<'a> {
 }
 
 fn primary<'a>(input: &mut Input<'_, 'a>) -> Parsed<'a> {
-    let wanted = "a property, a value or an opening parenthesis";
-    let token = expected(one(|kind| kind.is_operand() || kind == Kind::Open), wanted).parse_next(input)?;
+    let token = *any.parse_next(input)?;
+    let fault = |cause| Fault { cause, token };
     let literal = match token.kind {
         Kind::Open => {
             let group = nested(input, token, disjunction)?;
@@ -201,13 +204,12 @@ fn primary<'a>(input: &mut Input<'_, 'a>) -> Parsed<'a> {
             return part(input, Operand::Property(Property { name: name.into(), slot }), token, 0);
         }
         Kind::Text(source) => Literal::Text(unquoted(source)),
-        Kind::Whole(digits) => whole(digits).ok_or(Fault { cause: Cause::OutOfRange(WHOLE_RANGE), token })?,
-        Kind::Decimal(digits) => {
-            decimal(digits).ok_or(Fault { cause: Cause::OutOfRange(DECIMAL_RANGE), token })?
-        }
+        Kind::Whole(digits) => whole(digits).ok_or(fault(Cause::OutOfRange(WHOLE_RANGE)))?,
+        Kind::Decimal(digits) => decimal(digits).ok_or(fault(Cause::OutOfRange(DECIMAL_RANGE)))?,
         Kind::True => Literal::Boolean(true),
         Kind::False => Literal::Boolean(false),
-        _ => Literal::Null,
+        Kind::Null => Literal::Null,
+        _ => return Err(fault(Cause::Expected("a property, a value or an opening parenthesis"))),
     };
     part(input, Operand::Literal(literal), token, 0)
 }
@@ -224,13 +226,13 @@ fn decimal(digits: &str) -> Option<Literal> {
 }
 
 fn text<'a>(input: &mut Input<'_, 'a>) -> Parsed<'a, Box<str>> {
-    let texts = one(|kind| matches!(kind, Kind::Text(_)));
-    let token = expected(texts, "a text in single quotes").parse_next(input)?;
+    let text = any.verify_map(|token: &Token<'a>| match token.kind {
+        Kind::Text(source) => Some((*token, source)),
+        _ => None,
+    });
+    let (token, source) = expected(text, "a text in single quotes").parse_next(input)?;
     input.state.count(token)?;
-    match token.kind {
-        Kind::Text(source) => Ok(unquoted(source)),
-        _ => Ok("".into()),
-    }
+    Ok(unquoted(source))
 }
 
 fn unquoted(source: &str) -> Box<str> {
@@ -282,10 +284,10 @@ fn expect<'t, 'a: 't>(
 }
 
 /// Whatever else stands there is an error.
-fn expected<'t, 'a: 't>(
-    parser: impl Parser<Input<'t, 'a>, Token<'a>, Fault<'a>>,
+fn expected<'t, 'a: 't, T>(
+    parser: impl Parser<Input<'t, 'a>, T, Fault<'a>>,
     name: &'static str,
-) -> impl Parser<Input<'t, 'a>, Token<'a>, Fault<'a>> {
+) -> impl Parser<Input<'t, 'a>, T, Fault<'a>> {
     parser.map_err(move |fault| Fault { cause: Cause::Expected(name), ..fault })
 }
 

@@ -62,7 +62,7 @@ impl Kind<'_> {
         matches!(self, Self::UnclosedText | Self::UnclosedComment | Self::Stray)
     }
 
-    pub(super) fn is_operand(self) -> bool {
+    fn is_operand(self) -> bool {
         let literal = matches!(self, Self::Text(_) | Self::Whole(_) | Self::Decimal(_));
         literal || matches!(self, Self::Name(_) | Self::True | Self::False | Self::Null)
     }

@@ -1,0 +1,235 @@
+//! The end of the log, and the one who writes there.
+//!
+//! A unit, which is a record or a frame of records, is appended in two steps, because it says within itself where it lies:
+//! [`Appender::place`] finds its place, and [`Place::write`] puts it there with one write. A unit never crosses a segment: when it
+//! does not leave room for a blank behind it, a blank fills the segment, and the unit goes to the next one, as in Apache.
+//!
+//! Nothing half written stays: what a failed write may have left is wiped, durably, before the next one. If that fails as well,
+//! the log is broken.
+
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ferrymq_proto::position::LogOffset;
+use ferrymq_proto::record::BLANK_MAGIC;
+
+use crate::flush::{self, Broken, FatalError, FlushMode};
+use crate::log::{Core, Log};
+use crate::position::{LogSpan, behind, distance};
+use crate::segment::{self, BLANK_BYTES, Segment};
+
+/// What is wiped at once.
+const WIPE_BYTES: usize = 16 << 10;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error("{bytes} bytes do not fit into a segment of {segment_bytes}")]
+    TooLong { bytes: u64, segment_bytes: u64 },
+    /// Nothing was written. The same append may succeed when there is room.
+    #[error("cannot make the next segment {path}: {source}")]
+    NoSegment { path: PathBuf, source: io::Error },
+    /// Nothing of it stayed. The same append may succeed later.
+    #[error("cannot write to {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TruncateError {
+    #[error("what lies before {confirmed} is final: the log cannot be cut at {to}")]
+    Confirmed { to: LogOffset, confirmed: LogOffset },
+    #[error("the log ends at {end}: it cannot be cut at {to}")]
+    PastEnd { to: LogOffset, end: LogOffset },
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+/// The writer of a log. There is one.
+#[derive(Debug)]
+pub struct Appender {
+    log: Log,
+    /// The last one of the log. Invariant: what was written ends in it.
+    segment: Arc<Segment>,
+}
+
+/// Where a unit will lie. Nothing comes in between.
+#[derive(Debug)]
+pub struct Place<'a> {
+    appender: &'a mut Appender,
+    span: LogSpan,
+}
+
+impl Appender {
+    /// The writer of a log that was just opened, whose end lies in `segment`.
+    pub(crate) fn new(log: Log, segment: Arc<Segment>) -> Self {
+        Self { log, segment }
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Where a unit of so many bytes would lie. A function of the end of the log only, so that all nodes of a group agree.
+    pub fn offset_of(&self, bytes: u64) -> LogOffset {
+        let fits = bytes.saturating_add(BLANK_BYTES) <= self.segment.left(self.end());
+        if fits { self.end() } else { self.segment.end() }
+    }
+
+    /// Finds the place of a unit, and begins the next segment if it must. Nothing else is changed.
+    pub fn place(&mut self, bytes: u64) -> Result<Place<'_>, AppendError> {
+        self.core().check()?;
+        let segment_bytes = self.core().segment_bytes;
+        if bytes.saturating_add(BLANK_BYTES) > segment_bytes {
+            return Err(AppendError::TooLong { bytes, segment_bytes });
+        }
+        if self.offset_of(bytes) != self.end() {
+            self.roll(self.segment.left(self.end()))?;
+        }
+        let span = LogSpan { start: self.end(), bytes };
+        Ok(Place { appender: self, span })
+    }
+
+    fn core(&self) -> &Core {
+        &self.log.core
+    }
+
+    fn end(&self) -> LogOffset {
+        self.core().written()
+    }
+
+    /// Fills the segment with a blank, and goes on in the next one.
+    fn roll(&mut self, left: u64) -> Result<(), AppendError> {
+        let core = Arc::clone(&self.log.core);
+        let base = self.segment.end();
+        let next = core.next.take(base, |base| core.create_segment(base)).map_err(|source| {
+            let path = core.files.log.join(segment::name(base));
+            AppendError::NoSegment { path, source }
+        })?;
+        // Segments are not longer than what fits.
+        let size = (left as i32).to_be_bytes();
+        let magic = BLANK_MAGIC.to_be_bytes();
+        let blank = LogSpan { start: self.end(), bytes: BLANK_BYTES };
+        if let Err(error) = self.write(blank, &mut [IoSlice::new(&size), IoSlice::new(&magic)]) {
+            core.next.give_back(next);
+            return Err(error);
+        }
+        self.segment = Arc::new(next);
+        core.segments_mut().push_back(Arc::clone(&self.segment));
+        core.set_written(base);
+        Ok(())
+    }
+
+    /// Writes at the end of the log, which does not move yet.
+    fn write(&self, span: LogSpan, parts: &mut [IoSlice<'_>]) -> Result<(), AppendError> {
+        let Err(source) = self.segment.write(span.start, parts) else { return Ok(()) };
+        let error = AppendError::Io { path: self.segment.path().to_owned(), source };
+        self.wipe(span).map_err(FatalError::at(self.segment.path())).map_err(|fatal| {
+            tracing::error!(%error, "a write failed");
+            self.core().break_with(&fatal)
+        })?;
+        Err(error)
+    }
+
+    /// Makes durable that nothing lies there.
+    fn wipe(&self, span: LogSpan) -> io::Result<()> {
+        let _order = self.core().meta();
+        let zeros = [0; WIPE_BYTES];
+        let mut at = span.start;
+        while at < span.end() {
+            let bytes = distance(at, span.end()).min(WIPE_BYTES as u64);
+            let part = zeros.get(..bytes as usize).unwrap_or(&zeros);
+            self.segment.write(at, &mut [IoSlice::new(part)])?;
+            at = behind(at, bytes);
+        }
+        self.segment.sync()
+    }
+
+    /// Moves the end of the log.
+    fn advance(&self, span: LogSpan) {
+        let core = self.core();
+        let was_clean = core.durable() == span.start;
+        core.set_written(span.end());
+        if core.mode == FlushMode::Async {
+            core.queue.written(was_clean, flush::unsynced(core));
+        }
+        let half = core.segment_bytes / 2;
+        if self.segment.position(span.start) < half && self.segment.position(span.end()) >= half {
+            core.next.want(self.segment.end());
+        }
+    }
+
+    /// Cuts the log at `to`, where a unit ends, durably: nothing of what lay behind can be read again. Whoever waits for it is
+    /// served first.
+    pub fn truncate(&mut self, to: LogOffset) -> Result<(), TruncateError> {
+        let log = self.log.clone();
+        let mut meta = log.core.meta();
+        let (confirmed, end) = (log.confirmed().offset, log.written());
+        if to < confirmed {
+            return Err(TruncateError::Confirmed { to, confirmed });
+        }
+        if to > end {
+            return Err(TruncateError::PastEnd { to, end });
+        }
+        flush::flush_holding(&log.core, &mut meta)?;
+        if to < end {
+            let cut = self.cut(to).map_err(FatalError::at(&log.core.files.log));
+            cut.map_err(|error| log.core.break_with(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the segments away from the last one on, each durably, and then cuts the one that stays: a crash in between leaves a
+    /// log without a gap, which ends where it did or earlier. The caller has the lock of `store.meta`.
+    fn cut(&mut self, to: LogOffset) -> io::Result<()> {
+        let core = Arc::clone(&self.log.core);
+        if let Some(prepared) = core.next.discard() {
+            remove(&core, &prepared)?;
+        }
+        // Readers shall not begin what ends under their hands.
+        core.set_written(to);
+        core.set_durable(core.durable().min(to));
+        loop {
+            let last = core.segments_mut().pop_back_if(|last| last.base() > to);
+            let Some(last) = last else { break };
+            remove(&core, &last)?;
+        }
+        if let Some(last) = core.segments().back() {
+            self.segment = Arc::clone(last);
+        }
+        self.segment.cut(to)
+    }
+
+    /// Ends the writing in order: everything becomes durable, and the next start has nothing to repair.
+    pub fn close(self) -> Result<(), Broken> {
+        let core = self.core();
+        let mut meta = core.meta();
+        flush::flush_holding(core, &mut meta)?;
+        flush::save_meta(core, &mut meta, |meta| meta.clean = true)
+    }
+}
+
+fn remove(core: &Core, segment: &Segment) -> io::Result<()> {
+    core.disk.remove(segment.path())?;
+    core.disk.sync_folder(&core.files.log)
+}
+
+impl Place<'_> {
+    /// Where the unit begins.
+    pub fn offset(&self) -> LogOffset {
+        self.span.start
+    }
+
+    /// Appends the unit, with one write.
+    ///
+    /// # Panics
+    /// When the parts are not as long as the place.
+    pub fn write(self, parts: &mut [IoSlice<'_>]) -> Result<LogSpan, AppendError> {
+        let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        assert_eq!(bytes, self.span.bytes, "the unit at {} is not as long as its place", self.span.start);
+        self.appender.write(self.span, parts)?;
+        self.appender.advance(self.span);
+        Ok(self.span)
+    }
+}

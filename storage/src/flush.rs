@@ -1,0 +1,228 @@
+//! Making the log durable.
+//!
+//! One flush takes what was written up to now, syncs the segments it lies in, oldest first, and then completes all who wait for
+//! it, in order: many waiters, one sync. Whoever flushes holds the lock of `store.meta`, so flushes and truncations never mix.
+//!
+//! A sync that fails ends the process: the kernel may count the pages as clean, and a second try would succeed over a hole.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ferrymq_proto::position::LogOffset;
+
+use crate::log::Core;
+use crate::meta::{MetaFile, StoreMeta};
+use crate::position::distance;
+use crate::segment::Segment;
+
+/// Without waiters, how long written bytes may stay in the page cache, and how many. RocketMQ's DLedger has the same pace.
+const ASYNC_INTERVAL: Duration = Duration::from_millis(10);
+const ASYNC_BYTES: u64 = 4 << 20;
+/// The log grows by so much until the confirmed mark is synced with it. After a power loss, damage behind the mark that was
+/// synced cannot be told from a torn tail.
+const MARK_SYNC_BYTES: u64 = 64 << 20;
+
+/// What an acknowledgement means, under RocketMQ's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushMode {
+    /// Durable.
+    Sync,
+    /// In the page cache, and durable soon.
+    Async,
+}
+
+/// The log has failed for good: nothing more becomes durable before a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the log takes no more writes: an earlier one failed and could not be undone")]
+pub struct Broken;
+
+/// Why the process must end.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot make {path} durable: {source}; what is on the disk is unknown, and only a restart reads it anew"
+)]
+pub struct FatalError {
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+impl FatalError {
+    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { path, source }
+    }
+}
+
+/// Told of a fatal error. It should not return.
+#[derive(Clone)]
+pub struct FatalHook(Arc<dyn Fn(&FatalError) + Send + Sync>);
+
+impl FatalHook {
+    pub fn new(hook: impl Fn(&FatalError) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+
+    /// Ends the process.
+    pub fn abort() -> Self {
+        Self::new(|error| {
+            tracing::error!(%error, "the process ends");
+            std::process::abort();
+        })
+    }
+
+    pub(crate) fn tell(&self, error: &FatalError) {
+        (self.0)(error);
+    }
+}
+
+impl fmt::Debug for FatalHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FatalHook")
+    }
+}
+
+/// Called once, when the bytes are durable or can no longer become so.
+pub type Completion = Box<dyn FnOnce(Result<(), Broken>) + Send>;
+
+struct Waiter {
+    end: LogOffset,
+    done: Completion,
+}
+
+/// Who waits for which part of the log. There are no more of them than appends in flight, which the callers bound.
+#[derive(Default)]
+pub(crate) struct FlushQueue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    waiters: VecDeque<Waiter>,
+    /// Something was written that nobody waits for.
+    dirty: bool,
+    /// So much of it that it should not wait for its time.
+    urgent: bool,
+    stop: bool,
+}
+
+impl fmt::Debug for FlushQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FlushQueue({} waiting)", self.state().waiters.len())
+    }
+}
+
+impl FlushQueue {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn wait(&self, end: LogOffset, done: Completion) {
+        self.state().waiters.push_back(Waiter { end, done });
+        self.changed.notify_one();
+    }
+
+    /// Hears that something was written, and how much is not durable now.
+    pub fn written(&self, was_clean: bool, unsynced: u64) {
+        let urgent = unsynced >= ASYNC_BYTES;
+        if was_clean || urgent {
+            let mut state = self.state();
+            state.dirty = true;
+            state.urgent |= urgent;
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    pub fn stop(&self) {
+        self.state().stop = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits until it is time to flush. False when it is time to end.
+    fn next(&self) -> bool {
+        let idle = |state: &mut QueueState| state.waiters.is_empty() && !state.dirty && !state.stop;
+        let lazy = |state: &mut QueueState| state.waiters.is_empty() && !state.urgent && !state.stop;
+        let state = self.changed.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(state, ASYNC_INTERVAL, lazy);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.dirty = false;
+        state.urgent = false;
+        !state.stop || !state.waiters.is_empty()
+    }
+
+    /// Takes those who wait for no more than `end`, or all. One behind a later one waits for it: the order is kept.
+    fn take_until(&self, end: Option<LogOffset>) -> Vec<Waiter> {
+        let mut state = self.state();
+        let is_due = |waiter: &&Waiter| end.is_none_or(|end| waiter.end <= end);
+        let count = state.waiters.iter().take_while(is_due).count();
+        state.waiters.drain(..count).collect()
+    }
+}
+
+/// The life of the thread that flushes.
+pub(crate) fn run(core: &Core) {
+    while core.queue.next() {
+        // A failure has been told to all who wait.
+        let _ = flush_holding(core, &mut core.meta());
+    }
+}
+
+/// Flushes. The caller has the lock already.
+pub(crate) fn flush_holding(core: &Core, meta: &mut MetaFile) -> Result<(), Broken> {
+    let flushed = core.check().and_then(|()| sync(core, meta));
+    let done = match flushed {
+        Ok(durable) => core.queue.take_until(Some(durable)),
+        Err(Broken) => core.queue.take_until(None),
+    };
+    let result = flushed.map(|_| ());
+    done.into_iter().for_each(|waiter| (waiter.done)(result));
+    result
+}
+
+/// Makes durable what was written, and says how far it reaches now.
+fn sync(core: &Core, meta: &mut MetaFile) -> Result<LogOffset, Broken> {
+    // In this order: then the mark lies before the target, and so before what is durable below.
+    let confirmed = core.confirmed();
+    let target = core.written();
+    let durable = core.durable();
+    if target > durable {
+        let is_dirty = |segment: &&Arc<Segment>| segment.base() < target && segment.end() > durable;
+        let dirty: Vec<_> = core.segments().iter().filter(is_dirty).cloned().collect();
+        for segment in dirty {
+            let synced = segment.sync().map_err(FatalError::at(segment.path()));
+            synced.map_err(|error| core.break_with(&error))?;
+        }
+        core.set_durable(target);
+    }
+    let stored = meta.current().confirmed.offset;
+    if confirmed.offset > stored {
+        let step = |offset: LogOffset| offset.0 / MARK_SYNC_BYTES as i64;
+        if step(confirmed.offset) > step(stored) {
+            save_meta(core, meta, |meta| meta.confirmed = confirmed)?;
+        } else if let Err(error) = meta.note(|meta| meta.confirmed = confirmed) {
+            // The mark may lag. Should the disk be broken, the next sync will tell.
+            tracing::warn!(path = %meta.path().display(), %error, "cannot note the confirmed mark");
+        }
+    }
+    Ok(target)
+}
+
+/// Changes `store.meta`, durably.
+pub(crate) fn save_meta(
+    core: &Core,
+    meta: &mut MetaFile,
+    change: impl FnOnce(&mut StoreMeta),
+) -> Result<(), Broken> {
+    let path = meta.path().to_owned();
+    meta.save(change).map_err(FatalError::at(&path)).map_err(|error| core.break_with(&error))
+}
+
+/// What was written and is not durable.
+pub(crate) fn unsynced(core: &Core) -> u64 {
+    distance(core.durable(), core.written())
+}

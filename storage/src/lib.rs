@@ -1,0 +1,40 @@
+//! Bytes on disk.
+//!
+//! [`Log`] is the one thing that is written: segments of records, or of frames of records, each byte once and in order.
+//! [`recovery::open`] finds after any crash what of it is whole. Everything goes through the seams [`disk`] and [`clock`], so
+//! that a simulator can stand in for both.
+//!
+//! What is promised: what was reported durable is there after any crash, byte for byte; what lies behind the last whole unit is
+//! gone for good; damage before the confirmed mark is reported with its place and never cut away.
+//!
+//! This crate knows no peers, topics or roles.
+#![forbid(unsafe_code)]
+
+mod append;
+pub mod clock;
+pub mod disk;
+mod files;
+mod flush;
+pub mod frame;
+mod framed;
+mod log;
+mod meta;
+mod position;
+mod prepare;
+pub mod recovery;
+mod scan;
+mod segment;
+mod threads;
+
+pub use append::{AppendError, Appender, Place, TruncateError};
+pub use flush::{Broken, Completion, FatalError, FatalHook, FlushMode};
+pub use framed::{AppendedFrame, FrameAppendError, FramePlace, FramedAppender, NewFrame};
+pub use log::{DropError, Log, ReadError};
+pub use meta::{BootId, Layout, MetaError};
+pub use position::{Chain, Index, LogSpan, Mark, Term};
+pub use recovery::{Corruption, Cut, LastStop, OpenError, OpenLog, Report, Settings, SurveyError};
+pub use scan::Damage;
+pub use threads::LogThreads;
+
+#[cfg(test)]
+mod tests;

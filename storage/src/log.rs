@@ -1,0 +1,305 @@
+//! The log: segments that follow each other without a gap, as one range of bytes.
+//!
+//! [`Log`] is what many hold: it reads, drops what is old, moves the confirmed mark, and waits for what is durable. Only the one
+//! [`Appender`](crate::Appender) writes at its end. Three offsets divide it: `confirmed` ≤ `written` and `durable` ≤ `written`.
+//! What lies before `confirmed` never changes; what lies behind may be truncated.
+//!
+//! Reads copy, with one `pread` into a buffer of their own. A map of the file would save the copy, but with this no page fault
+//! stalls a thread of the runtime, an error of the disk is an error and no signal, and nobody holds a view of bytes that a
+//! truncation writes anew. A segment that is dropped lives until its last reader is done.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::{Bytes, BytesMut};
+use ferrymq_proto::position::LogOffset;
+
+use crate::disk::Disk;
+use crate::files::{StoreFiles, StoreLock};
+use crate::flush::{self, Broken, Completion, FatalError, FatalHook, FlushMode, FlushQueue};
+use crate::meta::MetaFile;
+use crate::position::{Mark, behind, distance};
+use crate::prepare::NextSegment;
+use crate::segment::Segment;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("offset {offset} was dropped: the log begins at {start}")]
+    BeforeStart { offset: LogOffset, start: LogOffset },
+    #[error("there is nothing to read at offset {offset}: the log ends at {end}")]
+    PastEnd { offset: LogOffset, end: LogOffset },
+    #[error("cannot read {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DropError {
+    #[error("offset {offset} is not final: only what lies before {confirmed} may be dropped")]
+    NotConfirmed { offset: LogOffset, confirmed: LogOffset },
+    /// The segment no longer belongs to the log. The next start tries again to remove its file.
+    #[error("cannot remove {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub(crate) core: Arc<Core>,
+}
+
+/// What all handles of a log share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub disk: Arc<dyn Disk>,
+    pub files: StoreFiles,
+    pub segment_bytes: u64,
+    pub mode: FlushMode,
+    segments: RwLock<VecDeque<Arc<Segment>>>,
+    /// Everything before it was written.
+    written: AtomicI64,
+    /// Everything before it outlives a power loss.
+    durable: AtomicI64,
+    /// Invariant: never moves back, and never past `written`.
+    confirmed: Mutex<Mark>,
+    /// Guards the file, and more: whoever makes anything of the log durable holds it, so that this happens in order.
+    meta: Mutex<MetaFile>,
+    pub queue: FlushQueue,
+    pub next: NextSegment,
+    /// Something failed that cannot be undone. Nothing is appended or reported durable any more.
+    broken: AtomicBool,
+    on_fatal: FatalHook,
+    _lock: StoreLock,
+}
+
+/// What a recovery found, of which a core is made.
+pub(crate) struct CoreParts {
+    pub disk: Arc<dyn Disk>,
+    pub files: StoreFiles,
+    pub mode: FlushMode,
+    pub segments: VecDeque<Arc<Segment>>,
+    /// Behind the last whole unit. All before it is durable.
+    pub end: LogOffset,
+    pub meta: MetaFile,
+    pub on_fatal: FatalHook,
+    pub lock: StoreLock,
+}
+
+fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Core {
+    pub fn new(parts: CoreParts) -> Self {
+        let CoreParts { disk, files, mode, segments, end, meta, on_fatal, lock } = parts;
+        let stored = *meta.current();
+        Self {
+            disk,
+            files,
+            segment_bytes: stored.segment_bytes,
+            mode,
+            segments: RwLock::new(segments),
+            written: AtomicI64::new(end.0),
+            durable: AtomicI64::new(end.0),
+            confirmed: Mutex::new(stored.confirmed),
+            meta: Mutex::new(meta),
+            queue: FlushQueue::default(),
+            next: NextSegment::default(),
+            broken: AtomicBool::new(false),
+            on_fatal,
+            _lock: lock,
+        }
+    }
+
+    pub fn segments(&self) -> RwLockReadGuard<'_, VecDeque<Arc<Segment>>> {
+        unpoisoned(self.segments.read())
+    }
+
+    pub fn segments_mut(&self) -> RwLockWriteGuard<'_, VecDeque<Arc<Segment>>> {
+        unpoisoned(self.segments.write())
+    }
+
+    pub fn meta(&self) -> MutexGuard<'_, MetaFile> {
+        unpoisoned(self.meta.lock())
+    }
+
+    pub fn start(&self) -> LogOffset {
+        self.segments().front().map(|segment| segment.base()).unwrap_or_default()
+    }
+
+    pub fn written(&self) -> LogOffset {
+        LogOffset(self.written.load(Ordering::Acquire))
+    }
+
+    pub fn set_written(&self, offset: LogOffset) {
+        self.written.store(offset.0, Ordering::Release);
+    }
+
+    pub fn durable(&self) -> LogOffset {
+        LogOffset(self.durable.load(Ordering::Acquire))
+    }
+
+    pub fn set_durable(&self, offset: LogOffset) {
+        self.durable.store(offset.0, Ordering::Release);
+    }
+
+    pub fn confirmed(&self) -> Mark {
+        *unpoisoned(self.confirmed.lock())
+    }
+
+    /// Makes the next segment, as the appender will need it.
+    pub fn create_segment(&self, base: LogOffset) -> io::Result<Segment> {
+        Segment::create(&*self.disk, &self.files.log, base, self.segment_bytes)
+    }
+
+    pub fn check(&self) -> Result<(), Broken> {
+        if self.broken.load(Ordering::Acquire) { Err(Broken) } else { Ok(()) }
+    }
+
+    /// Ends the process, unless a test has other plans.
+    pub fn break_with(&self, error: &FatalError) -> Broken {
+        self.broken.store(true, Ordering::Release);
+        self.on_fatal.tell(error);
+        Broken
+    }
+}
+
+impl Log {
+    /// The first offset of the oldest segment.
+    pub fn start(&self) -> LogOffset {
+        self.core.start()
+    }
+
+    /// Behind the last byte that was written.
+    pub fn written(&self) -> LogOffset {
+        self.core.written()
+    }
+
+    /// Behind the last byte that outlives a power loss.
+    pub fn durable(&self) -> LogOffset {
+        self.core.durable()
+    }
+
+    /// Behind the last byte that is final.
+    pub fn confirmed(&self) -> Mark {
+        self.core.confirmed()
+    }
+
+    pub fn segment_bytes(&self) -> u64 {
+        self.core.segment_bytes
+    }
+
+    /// Says that everything before the mark is final. It counts for a restart once it is durable here as well. A mark that
+    /// lies before the present one changes nothing.
+    ///
+    /// # Panics
+    /// When the mark lies behind what was written.
+    pub fn confirm(&self, mark: Mark) {
+        let written = self.written();
+        assert!(mark.offset <= written, "confirmed {} ran past {written}, the end of the log", mark.offset);
+        let mut confirmed = unpoisoned(self.core.confirmed.lock());
+        if mark.offset > confirmed.offset {
+            *confirmed = mark;
+        }
+    }
+
+    /// What lies at `offset`: as many bytes as were asked for, or up to the end of the segment or of what was written. It may
+    /// be truncated later, unless it is confirmed.
+    pub fn read(&self, offset: LogOffset, bytes_max: usize) -> Result<Bytes, ReadError> {
+        self.read_before(self.written(), offset, bytes_max)
+    }
+
+    /// As [`read`](Self::read), but of what is final.
+    pub fn read_confirmed(&self, offset: LogOffset, bytes_max: usize) -> Result<Bytes, ReadError> {
+        self.read_before(self.confirmed().offset, offset, bytes_max)
+    }
+
+    fn read_before(&self, end: LogOffset, offset: LogOffset, bytes_max: usize) -> Result<Bytes, ReadError> {
+        let start = self.start();
+        if offset < start {
+            return Err(ReadError::BeforeStart { offset, start });
+        }
+        let segment = self.segment_at(offset).filter(|_| offset < end);
+        let segment = segment.ok_or(ReadError::PastEnd { offset, end })?;
+        let present = distance(offset, end.min(segment.end()));
+        let mut buffer = BytesMut::zeroed(usize::try_from(present).unwrap_or(usize::MAX).min(bytes_max));
+        match segment.read(offset, &mut buffer) {
+            Ok(()) => Ok(buffer.freeze()),
+            Err(source) => Err(ReadError::Io { path: segment.path().to_owned(), source }),
+        }
+    }
+
+    fn segment_at(&self, offset: LogOffset) -> Option<Arc<Segment>> {
+        let segments = self.core.segments();
+        let first = segments.front()?.base();
+        let index = distance(first, offset) / self.core.segment_bytes;
+        let segment = segments.get(usize::try_from(index).ok()?)?;
+        // A drop may have come in between.
+        (segment.base() <= offset).then(|| Arc::clone(segment))
+    }
+
+    /// Drops the segments that lie before `offset` as a whole, and says how many. The one that is written always stays.
+    pub fn drop_before(&self, offset: LogOffset) -> Result<usize, DropError> {
+        let mut meta = self.core.meta();
+        let confirmed = self.confirmed().offset;
+        if offset > confirmed {
+            return Err(DropError::NotConfirmed { offset, confirmed });
+        }
+        // The mark that is stored must not lie before the new start.
+        flush::flush_holding(&self.core, &mut meta)?;
+        let count = {
+            let segments = self.core.segments();
+            let but_last = segments.len().saturating_sub(1);
+            segments.iter().take(but_last).take_while(|segment| segment.end() <= offset).count()
+        };
+        if count == 0 {
+            return Ok(0);
+        }
+        let start = behind(self.start(), count as u64 * self.core.segment_bytes);
+        // First of all the new start: a crash may leave any of the files, and they must not be missed or found again.
+        flush::save_meta(&self.core, &mut meta, |meta| meta.start = start)?;
+        let dropped: Vec<_> = self.core.segments_mut().drain(..count).collect();
+        for segment in dropped {
+            let failed = |source| DropError::Io { path: segment.path().to_owned(), source };
+            self.core.disk.remove(segment.path()).map_err(failed)?;
+        }
+        let failed = |source| DropError::Io { path: self.core.files.log.clone(), source };
+        self.core.disk.sync_folder(&self.core.files.log).map_err(failed)?;
+        Ok(count)
+    }
+
+    /// Calls `done` as the settings acknowledge: at once, or when everything before `end` is durable.
+    pub fn acknowledge(&self, end: LogOffset, done: Completion) {
+        match self.core.mode {
+            FlushMode::Sync => self.when_durable(end, done),
+            FlushMode::Async => done(self.core.check()),
+        }
+    }
+
+    /// Calls `done` when everything before `end` is durable: on the thread that flushes, in the order of the calls. It must
+    /// neither block nor truncate.
+    ///
+    /// # Panics
+    /// When that was not written yet.
+    pub fn when_durable(&self, end: LogOffset, done: Completion) {
+        let written = self.written();
+        assert!(end <= written, "nothing was written up to {end} yet, only to {written}");
+        match self.core.check() {
+            Ok(()) => self.core.queue.wait(end, done),
+            Err(broken) => done(Err(broken)),
+        }
+    }
+
+    /// Makes durable what was written so far, on this thread.
+    pub fn flush(&self) -> Result<(), Broken> {
+        flush::flush_holding(&self.core, &mut self.core.meta())
+    }
+
+    /// Makes the next segment, if it is time, on this thread.
+    pub fn prepare_segment(&self) {
+        self.core.next.prepare(|base| self.core.create_segment(base));
+    }
+}

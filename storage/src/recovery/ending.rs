@@ -1,0 +1,110 @@
+//! Where the log ends.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ferrymq_proto::position::LogOffset;
+
+use super::{LastStop, OpenError, failed_at};
+use crate::meta::StoreMeta;
+use crate::position::{Chain, Mark};
+use crate::scan::{Damage, Step, Walk};
+use crate::segment::{BLANK_BYTES, Segment};
+
+/// Damage to what was final. Only a copy of the log can repair it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{path} is damaged at byte {position} (offset {offset} of the log; everything before {confirmed} is final): \
+     {damage}; restore the file from a copy, or let this node fetch the log anew"
+)]
+pub struct Corruption {
+    pub path: PathBuf,
+    pub position: u64,
+    pub offset: LogOffset,
+    pub confirmed: LogOffset,
+    pub damage: Damage,
+}
+
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub walked_from: LogOffset,
+    pub end: Mark,
+    /// What was found there, if it is not the beginning of nothing.
+    pub damage: Option<Damage>,
+    /// The store was closed in order, and nothing lies behind its end.
+    pub is_in_order: bool,
+}
+
+impl Ending {
+    /// Walks to the end. Changes nothing.
+    pub fn find(
+        segments: &VecDeque<Arc<Segment>>,
+        stored: &StoreMeta,
+        last_stop: LastStop,
+    ) -> Result<Self, OpenError> {
+        let confirmed = stored.confirmed;
+        let from = safe_point(segments, confirmed, last_stop);
+        let mut walk = Walk::new(segments, stored.layout, from.offset, from.chain);
+        loop {
+            let at = walk.position();
+            let segment = walk.segment();
+            let path = segment.map_or(Path::new(""), |segment| segment.path());
+            let corruption = |damage| {
+                let position = segment.map_or(0, |segment| segment.position(at.offset));
+                let (offset, confirmed) = (at.offset, confirmed.offset);
+                Corruption { path: path.to_owned(), position, offset, confirmed, damage }
+            };
+            if at.offset == confirmed.offset && at.chain != confirmed.chain {
+                return Err(corruption(Damage::OtherChain).into());
+            }
+            let is_final = at.offset < confirmed.offset;
+            let step = walk.step().map_err(failed_at(path))?;
+            let damage = match step {
+                Step::Unit { end, .. } if is_final && end.offset > confirmed.offset => {
+                    return Err(corruption(Damage::NoBoundary).into());
+                }
+                Step::Unit { .. } => continue,
+                Step::Damaged(damage) => Some(damage),
+                Step::Nothing | Step::NoSegment => None,
+            };
+            // Nothing is known of how final a new store is, but a tail may be torn only in its last segment.
+            let is_middle = last_stop == LastStop::New && !is_last(segments, segment)?;
+            if is_final || is_middle {
+                return Err(corruption(damage.unwrap_or(Damage::NothingWritten)).into());
+            }
+            let is_in_order = last_stop == LastStop::InOrder && step == Step::Nothing;
+            return Ok(Self { walked_from: from.offset, end: at, damage, is_in_order });
+        }
+    }
+}
+
+/// Whether nothing was written to any segment behind this one.
+fn is_last(segments: &VecDeque<Arc<Segment>>, last: Option<&Arc<Segment>>) -> Result<bool, OpenError> {
+    let Some(last) = last else { return Ok(true) };
+    for segment in segments.iter().filter(|segment| segment.base() > last.base()) {
+        let mut head = [0; BLANK_BYTES as usize];
+        segment.read_padded(segment.base(), &mut head).map_err(failed_at(segment.path()))?;
+        if head != [0; BLANK_BYTES as usize] {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+struct SafePoint {
+    offset: LogOffset,
+    /// `None` when nobody knows what the frame there follows. The chain at the mark will prove it right or wrong.
+    chain: Option<Chain>,
+}
+
+fn safe_point(segments: &VecDeque<Arc<Segment>>, confirmed: Mark, last_stop: LastStop) -> SafePoint {
+    let of_mark = segments.iter().rfind(|segment| segment.base() <= confirmed.offset);
+    match of_mark.map(|segment| segment.base()) {
+        Some(base) if last_stop != LastStop::InOrder && base < confirmed.offset => {
+            let is_first = base == LogOffset(0);
+            SafePoint { offset: base, chain: is_first.then(Chain::default) }
+        }
+        _ => SafePoint { offset: confirmed.offset, chain: Some(confirmed.chain) },
+    }
+}

@@ -1,0 +1,241 @@
+//! Opening a store: what of the log is whole, and what is to be done about the rest.
+//!
+//! A walk begins at the newest safe point, which is the confirmed mark after a stop in order, and else the beginning of the
+//! segment in which the mark lies. It ends at the first place that is no whole unit. Behind the mark, that is a torn tail: it is
+//! cut off and wiped, durably, so that nothing of it can ever be read again. Before the mark, it is corruption: the store is
+//! left exactly as it is, and the error names file and place.
+//!
+//! Behind the mark, a whole unit may well follow a torn one: the disk writes in the order it likes. So only the mark tells the
+//! two cases apart, and what follows is no evidence.
+//!
+//! All the walk has seen is synced before it counts as durable: it may have outlived its process in the page cache only.
+
+mod ending;
+mod repair;
+mod survey;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ferrymq_proto::position::LogOffset;
+
+use crate::append::Appender;
+use crate::disk::Disk;
+use crate::files::{StoreFiles, StoreLock};
+use crate::flush::{FatalHook, FlushMode};
+use crate::framed::FramedAppender;
+use crate::log::{Core, CoreParts, Log};
+use crate::meta::{BootId, Layout, MetaError, MetaFile, StoreMeta};
+use crate::position::{Chain, Mark};
+use crate::scan::Damage;
+use ending::Ending;
+use repair::Repair;
+use survey::Survey;
+
+pub use ending::Corruption;
+pub use survey::SurveyError;
+
+/// Larger ones cannot be: a blank says its size in 31 bits. Smaller ones would be nothing but blanks.
+const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
+const SEGMENT_BYTES_MIN: u64 = 1 << 10;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub folder: PathBuf,
+    pub layout: Layout,
+    /// Part of a group's identity: all its nodes must have the same.
+    pub segment_bytes: u64,
+    pub mode: FlushMode,
+    pub boot: BootId,
+    pub on_fatal: FatalHook,
+}
+
+impl Settings {
+    /// As Apache's `mappedFileSizeCommitLog`.
+    pub const SEGMENT_BYTES_DEFAULT: u64 = 1 << 30;
+}
+
+/// A log that can be used.
+#[derive(Debug)]
+pub struct OpenLog {
+    pub appender: Appender,
+    pub report: Report,
+}
+
+impl OpenLog {
+    pub fn log(&self) -> &Log {
+        self.appender.log()
+    }
+
+    /// The writer of frames.
+    pub fn framed(self) -> (FramedAppender, Report) {
+        (FramedAppender::new(self.appender, self.report.end.chain), self.report)
+    }
+}
+
+/// How the store was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastStop {
+    /// It was not there, or only segments of Apache's.
+    New,
+    InOrder,
+    /// The process ended, but the machine did not: nothing that was written is lost.
+    Process,
+    /// The machine ended with it.
+    Machine,
+}
+
+/// What opening found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub last_stop: LastStop,
+    pub walked_from: LogOffset,
+    /// Behind the last whole unit.
+    pub end: Mark,
+    pub cut: Option<Cut>,
+    /// Segments that lay behind the end.
+    pub removed: Vec<PathBuf>,
+}
+
+/// A torn tail that is gone now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    pub path: PathBuf,
+    pub offset: LogOffset,
+    pub damage: Damage,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{path} is locked: another process uses this store; stop it first, or choose another folder")]
+    Locked { path: PathBuf },
+    #[error("{folder} cannot be written; give the process the right to, or choose another folder: {source}")]
+    ReadOnly { folder: PathBuf, source: io::Error },
+    #[error("segments of {found} bytes are not possible: choose {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}")]
+    BadSegmentBytes { found: u64 },
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    #[error(
+        "{path} is missing beside a log of frames; restore it from a copy, or let this node fetch the log anew"
+    )]
+    MetaMissing { path: PathBuf },
+    #[error("{path} says that the log is {found:?}, but the configuration says {configured:?}")]
+    OtherLayout { path: PathBuf, found: Layout, configured: Layout },
+    #[error("{path} says that segments have {found} bytes, but the configuration says {configured}")]
+    OtherSegmentBytes { path: PathBuf, found: u64, configured: u64 },
+    #[error(transparent)]
+    Survey(#[from] SurveyError),
+    #[error(transparent)]
+    Corruption(#[from] Corruption),
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+fn failed_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    |source| OpenError::Io { path, source }
+}
+
+/// Opens the store in a folder, or makes a new one.
+pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenError> {
+    let found = settings.segment_bytes;
+    if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&found) {
+        return Err(OpenError::BadSegmentBytes { found });
+    }
+    let files = StoreFiles::within(&settings.folder);
+    let lock = lock(&*disk, &files)?;
+    let (meta, stored, last_stop) = open_meta(&*disk, &files, &settings)?;
+    let survey = Survey::take(&*disk, &files, &stored)?;
+    let segments = survey.open(&*disk, &files).map_err(failed_at(&files.log))?;
+    let ending = Ending::find(&segments, &stored, last_stop)?;
+    let Ending { walked_from, end, damage, .. } = ending;
+    let repair = Repair { disk: &*disk, files: &files, segment_bytes: stored.segment_bytes };
+    let repaired = repair.run(segments, &survey, &ending)?;
+    let meta = match meta {
+        Some(mut meta) => meta.restart(settings.boot).map(|()| meta),
+        None => MetaFile::create(&*disk, &files, StoreMeta { confirmed: end, ..stored }),
+    };
+    let meta = meta.map_err(failed_at(&files.meta))?;
+
+    let path = repaired.last.path().to_owned();
+    let cut = damage.map(|damage| Cut { path, offset: end.offset, damage });
+    let report = Report { last_stop, walked_from, end, cut, removed: repaired.removed };
+    let core = Core::new(CoreParts {
+        disk,
+        files,
+        mode: settings.mode,
+        segments: repaired.segments,
+        end: end.offset,
+        meta,
+        on_fatal: settings.on_fatal,
+        lock,
+    });
+    Ok(OpenLog { appender: Appender::new(Log { core: Arc::new(core) }, repaired.last), report })
+}
+
+fn lock(disk: &dyn Disk, files: &StoreFiles) -> Result<StoreLock, OpenError> {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    let folders = disk.create_folder(&files.folder).and_then(|()| disk.create_folder(&files.log));
+    match folders.and_then(|()| StoreLock::take(disk, files)) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(OpenError::Locked { path: files.lock.clone() }),
+        Err(source) if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            Err(OpenError::ReadOnly { folder: files.folder.clone(), source })
+        }
+        Err(source) => Err(OpenError::Io { path: files.lock.clone(), source }),
+    }
+}
+
+/// The file is not made yet for a folder that Apache's broker has filled.
+fn open_meta(
+    disk: &dyn Disk,
+    files: &StoreFiles,
+    settings: &Settings,
+) -> Result<(Option<MetaFile>, StoreMeta, LastStop), OpenError> {
+    let Some(meta) = MetaFile::open(disk, &files.meta)? else {
+        let (meta, stored) = found_store(disk, files, settings)?;
+        return Ok((meta, stored, LastStop::New));
+    };
+    let stored = *meta.current();
+    let StoreMeta { layout, segment_bytes, clean, boot, .. } = stored;
+    let path = files.meta.clone();
+    if layout != settings.layout {
+        return Err(OpenError::OtherLayout { path, found: layout, configured: settings.layout });
+    }
+    if segment_bytes != settings.segment_bytes {
+        let configured = settings.segment_bytes;
+        return Err(OpenError::OtherSegmentBytes { path, found: segment_bytes, configured });
+    }
+    let last_stop = match clean {
+        true => LastStop::InOrder,
+        false if boot == settings.boot => LastStop::Process,
+        false => LastStop::Machine,
+    };
+    Ok((Some(meta), stored, last_stop))
+}
+
+/// What `store.meta` says of a new store. In an empty folder it is made at once, so that a crash leaves no segment without it.
+/// In one that Apache's broker has filled, it must wait: all that is found there is final.
+fn found_store(
+    disk: &dyn Disk,
+    files: &StoreFiles,
+    settings: &Settings,
+) -> Result<(Option<MetaFile>, StoreMeta), OpenError> {
+    let start = Survey::first_segment(disk, files).map_err(failed_at(&files.log))?;
+    if start.is_some() && settings.layout == Layout::Framed {
+        return Err(OpenError::MetaMissing { path: files.meta.clone() });
+    }
+    let offset = start.unwrap_or_default();
+    let stored = StoreMeta {
+        layout: settings.layout,
+        segment_bytes: settings.segment_bytes,
+        clean: false,
+        boot: settings.boot,
+        start: offset,
+        confirmed: Mark { offset, chain: Chain::default() },
+    };
+    let create = || MetaFile::create(disk, files, stored).map_err(failed_at(&files.meta));
+    let meta = if start.is_none() { Some(create()?) } else { None };
+    Ok((meta, stored))
+}

@@ -1,0 +1,97 @@
+//! Which segments there are, and whether they can be a log at all.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ferrymq_proto::position::LogOffset;
+
+use crate::disk::{Disk, Entry};
+use crate::files::StoreFiles;
+use crate::meta::StoreMeta;
+use crate::position::behind;
+use crate::segment::{self, Segment};
+
+/// Why the files in the folder of the log cannot be a log.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    #[error("{path} does not belong to the log; move it elsewhere")]
+    Foreign { path: PathBuf },
+    #[error("{path} is missing; restore it from a copy, or let this node fetch the log anew")]
+    Missing { path: PathBuf },
+    #[error(
+        "{path} has {found} bytes, but segments have {expected}: it was cut, or the store was made with another \
+         segment size; restore the file, or configure the size of the store"
+    )]
+    BadLength { path: PathBuf, found: u64, expected: u64 },
+    #[error("cannot list {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+#[derive(Debug)]
+pub(super) struct Survey {
+    segment_bytes: u64,
+    /// The log, from its start on, without a gap.
+    pub bases: Vec<LogOffset>,
+    /// Segments that were dropped, but whose files came back or stayed.
+    pub dropped: Vec<LogOffset>,
+}
+
+impl Survey {
+    pub fn take(disk: &dyn Disk, files: &StoreFiles, stored: &StoreMeta) -> Result<Self, SurveyError> {
+        let expected = stored.segment_bytes;
+        let listed = disk.list(&files.log);
+        let entries = listed.map_err(|source| SurveyError::Io { path: files.log.clone(), source })?;
+        let mut survey = Self { segment_bytes: expected, bases: Vec::new(), dropped: Vec::new() };
+        // A crash may leave the last one short: it was just made, or just cut. Any other one is wrong.
+        let mut short = None;
+        for entry in entries {
+            let path = files.log.join(&entry.name);
+            let found = entry.bytes;
+            let Some(base) = parse(&entry) else { return Err(SurveyError::Foreign { path }) };
+            if base < stored.start {
+                survey.dropped.push(base);
+                continue;
+            }
+            if let Some(short) = short {
+                return Err(short);
+            }
+            if found > expected || base.0.unsigned_abs() % expected != 0 {
+                return Err(SurveyError::BadLength { path, found, expected });
+            }
+            survey.check_no_gap(files, stored.start, base)?;
+            short = (found < expected).then_some(SurveyError::BadLength { path, found, expected });
+            survey.bases.push(base);
+        }
+        if survey.bases.is_empty() && stored.confirmed.offset > stored.start {
+            return Err(missing(files, stored.start));
+        }
+        Ok(survey)
+    }
+
+    fn check_no_gap(&self, files: &StoreFiles, start: LogOffset, base: LogOffset) -> Result<(), SurveyError> {
+        let expected = self.bases.last().map_or(start, |last| behind(*last, self.segment_bytes));
+        if base == expected { Ok(()) } else { Err(missing(files, expected)) }
+    }
+
+    /// The oldest segment of a folder about which nothing is known.
+    pub fn first_segment(disk: &dyn Disk, files: &StoreFiles) -> io::Result<Option<LogOffset>> {
+        let entries = disk.list(&files.log)?;
+        Ok(entries.iter().find_map(parse))
+    }
+
+    pub fn open(&self, disk: &dyn Disk, files: &StoreFiles) -> io::Result<VecDeque<Arc<Segment>>> {
+        let open =
+            |base: &LogOffset| Segment::open(disk, &files.log, *base, self.segment_bytes).map(Arc::new);
+        self.bases.iter().map(open).collect()
+    }
+}
+
+fn missing(files: &StoreFiles, base: LogOffset) -> SurveyError {
+    SurveyError::Missing { path: files.log.join(segment::name(base)) }
+}
+
+fn parse(entry: &Entry) -> Option<LogOffset> {
+    segment::parse_name(&entry.name).filter(|_| !entry.is_folder)
+}

@@ -1,0 +1,55 @@
+//! The two threads of a log: one flushes, one makes segments.
+//!
+//! The log works without them too, step by step, when somebody calls [`Log::flush`] and [`Log::prepare_segment`]: simulations do.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use crate::flush::{self, FatalError};
+use crate::log::{Core, Log};
+
+/// Runs the threads, until it is dropped.
+#[derive(Debug)]
+pub struct LogThreads {
+    log: Log,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl LogThreads {
+    pub fn start(log: &Log) -> io::Result<Self> {
+        let mut running = Self { log: log.clone(), threads: Vec::new() };
+        running.spawn("log-flush", flush::run)?;
+        running.spawn("log-segments", |core| {
+            while core.next.next() {
+                core.next.prepare(|base| core.create_segment(base));
+            }
+        })?;
+        Ok(running)
+    }
+
+    fn spawn(&mut self, name: &str, work: fn(&Core)) -> io::Result<()> {
+        let core = Arc::clone(&self.log.core);
+        let thread = Builder::new().name(name.into()).spawn(move || {
+            // Without the thread, nobody who waits would ever hear of it.
+            if catch_unwind(AssertUnwindSafe(|| work(&core))).is_err() {
+                let source = io::Error::other("a thread of the log ended with a panic");
+                core.break_with(&FatalError { path: core.files.log.clone(), source });
+            }
+        })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for LogThreads {
+    fn drop(&mut self) {
+        self.log.core.queue.stop();
+        self.log.core.next.stop();
+        for thread in self.threads.drain(..) {
+            // It has told of its panic itself.
+            let _ = thread.join();
+        }
+    }
+}
