@@ -4,9 +4,13 @@
 use bytes::{Bytes, BytesMut};
 use ferrymq_proto::code::RequestCode;
 use ferrymq_proto::command::{Command, HeaderForm};
+use ferrymq_proto::filter::{Filter, SQL92, SqlFilter, TAG};
 use ferrymq_proto::frame::{self, Frame, FrameError};
 use ferrymq_proto::record::batch::BatchEntries;
-use ferrymq_proto::record::{Found, NewRecord, Properties, PropertyList, Record, Records, scan, stamp};
+use ferrymq_proto::record::tag::TagCode;
+use ferrymq_proto::record::{
+    Found, NewRecord, Properties, PropertyList, Record, Records, property, scan, stamp,
+};
 use ferrymq_proto::{bodies, headers, name};
 
 /// Frames of the corpus are small; a low limit lets the check of the limit be found.
@@ -187,4 +191,38 @@ pub fn properties(data: &[u8]) {
 
 pub fn bodies(data: &[u8]) {
     let _ = bodies::decode_any(data);
+}
+
+/// What stands before the first zero is an expression, the rest are properties.
+pub fn filter(data: &[u8]) {
+    let end = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
+    let text = String::from_utf8_lossy(&data[..end]);
+    let properties = Properties::new(data.get(end + 1..).unwrap_or_default());
+    for expression_type in [TAG, SQL92] {
+        match Filter::compile(expression_type, &text) {
+            Ok(filter) => {
+                let tag = properties.get(property::TAGS).unwrap_or_default();
+                assert!(!filter.matches(&properties) || filter.matches_code(TagCode::of(&tag)));
+            }
+            Err(error) => {
+                let remark = error.to_string();
+                assert!(!remark.contains(char::is_control) && remark.len() < 400, "{remark}");
+            }
+        }
+    }
+    opposites(&text, properties);
+}
+
+/// What is true of an expression is not true of its opposite, and neither is true of what is unknown.
+fn opposites(text: &str, properties: Properties<'_>) {
+    let Ok(filter) = SqlFilter::compile(text) else { return };
+    let opposite = SqlFilter::compile(&format!("NOT ({text})"));
+    let unknown = SqlFilter::compile(&format!("({text}) IS NULL"));
+    if let (Ok(opposite), Ok(unknown), None) = (opposite, unknown, filter.unread_from()) {
+        let answers = [&filter, &opposite, &unknown].map(|filter| filter.evaluate(&properties));
+        if let [Ok(answer), Ok(opposite), Ok(unknown)] = answers {
+            assert_eq!(opposite, answer.map(|truth| !truth));
+            assert_eq!(unknown, Some(answer.is_none()));
+        }
+    }
 }

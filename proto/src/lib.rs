@@ -13,6 +13,7 @@ pub mod body;
 pub mod code;
 pub mod command;
 pub mod fields;
+pub mod filter;
 pub mod frame;
 pub mod header;
 pub mod headers;

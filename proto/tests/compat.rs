@@ -69,8 +69,8 @@ fn what_was_read_is_written_to_the_same_bytes() {
             // A client's answers come from Apache's broker, so only what it sends is in its own hand.
             let asks = recording.direction == "request";
             let written = match recording.peer.split('-').next().unwrap() {
-                "go" if asks => in_another_hand(command, go_header(command)),
-                "python" if asks => in_another_hand(command, cpp_header(command)),
+                "go" if asks => in_another_hand(command, &go_header(command)),
+                "python" if asks => in_another_hand(command, &cpp_header(command)),
                 _ => encoded(command),
             };
             assert_eq!(
@@ -103,7 +103,7 @@ fn every_recorded_request_has_a_typed_header_that_reads_it() {
 }
 
 /// A frame with a JSON header that another encoder would have written.
-fn in_another_hand(command: &Command, header: String) -> Vec<u8> {
+fn in_another_hand(command: &Command, header: &str) -> Vec<u8> {
     assert_eq!(command.form, HeaderForm::Json);
     let length = u32::try_from(header.len()).unwrap();
     let total = 4 + length + u32::try_from(command.body.len()).unwrap();

@@ -7,15 +7,19 @@ mod targets;
 use std::fs;
 use std::path::Path;
 
+/// A corpus is one file of inputs, each behind its length; see `fuzz/corpus.py`.
 fn replay(name: &str, target: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fuzz/corpus/{name}.bin"));
+    let packed = fs::read(&path).unwrap();
+    let mut rest = &packed[..];
     let mut inputs = 0;
-    for entry in fs::read_dir(&folder).unwrap() {
-        let path = entry.unwrap().path();
-        target(&fs::read(&path).unwrap());
+    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+        let (input, tail) = tail.split_at(u32::from_be_bytes(*length) as usize);
+        rest = tail;
+        target(input);
         inputs += 1;
     }
-    assert!(inputs >= 10, "{} holds {inputs} inputs only", folder.display());
+    assert!(inputs >= 50, "{} holds {inputs} inputs only", path.display());
 }
 
 macro_rules! targets {
@@ -27,4 +31,4 @@ macro_rules! targets {
     )*};
 }
 
-targets! { frame json_header binary_header typed_headers record properties bodies }
+targets! { frame json_header binary_header typed_headers record properties bodies filter }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ferrymq_proto::position::LogOffset;
 use ferrymq_proto::record::BLANK_MAGIC;
 
-use crate::flush::{self, Broken, FatalError, FlushMode};
+use crate::flush::{self, Broken, FatalError};
 use crate::log::{Core, Log};
 use crate::position::{LogSpan, behind, distance};
 use crate::segment::{self, BLANK_BYTES, Segment};
@@ -117,7 +117,7 @@ impl Appender {
         }
         self.segment = Arc::new(next);
         core.segments_mut().push_back(Arc::clone(&self.segment));
-        core.set_written(base);
+        core.move_end(blank.start, base);
         Ok(())
     }
 
@@ -146,14 +146,10 @@ impl Appender {
         self.segment.sync()
     }
 
-    /// Moves the end of the log.
+    /// Moves the end of the log behind a unit.
     fn advance(&self, span: LogSpan) {
         let core = self.core();
-        let was_clean = core.durable() == span.start;
-        core.set_written(span.end());
-        if core.mode == FlushMode::Async {
-            core.queue.written(was_clean, flush::unsynced(core));
-        }
+        core.move_end(span.start, span.end());
         let half = core.segment_bytes / 2;
         if self.segment.position(span.start) < half && self.segment.position(span.end()) >= half {
             core.next.want(self.segment.end());
@@ -174,6 +170,8 @@ impl Appender {
         }
         flush::flush_holding(&log.core, &mut meta)?;
         if to < end {
+            // First of all: what is taken back on purpose must not be missed after a crash.
+            flush::save_meta(&log.core, &mut meta, |meta| meta.durable = meta.durable.min(to))?;
             let cut = self.cut(to).map_err(FatalError::at(&log.core.files.log));
             cut.map_err(|error| log.core.break_with(&error))?;
         }

@@ -16,14 +16,13 @@ use ferrymq_proto::position::LogOffset;
 
 use crate::log::Core;
 use crate::meta::{MetaFile, StoreMeta};
-use crate::position::distance;
 use crate::segment::Segment;
 
 /// Without waiters, how long written bytes may stay in the page cache, and how many. RocketMQ's DLedger has the same pace.
 const ASYNC_INTERVAL: Duration = Duration::from_millis(10);
 const ASYNC_BYTES: u64 = 4 << 20;
-/// The log grows by so much until the confirmed mark is synced with it. After a power loss, damage behind the mark that was
-/// synced cannot be told from a torn tail.
+/// The log grows by so much until the marks in `store.meta` are synced with it. After a power loss, damage behind the marks that
+/// were synced cannot be told from a torn tail.
 const MARK_SYNC_BYTES: u64 = 64 << 20;
 
 /// What an acknowledgement means, under RocketMQ's names.
@@ -126,10 +125,10 @@ impl FlushQueue {
         self.changed.notify_one();
     }
 
-    /// Hears that something was written, and how much is not durable now.
-    pub fn written(&self, was_clean: bool, unsynced: u64) {
+    /// Hears how much is not durable, and whether nobody has told so before.
+    pub fn written(&self, is_news: bool, unsynced: u64) {
         let urgent = unsynced >= ASYNC_BYTES;
-        if was_clean || urgent {
+        if is_news || urgent {
             let mut state = self.state();
             state.dirty = true;
             state.urgent |= urgent;
@@ -168,7 +167,12 @@ impl FlushQueue {
 pub(crate) fn run(core: &Core) {
     while core.queue.next() {
         // A failure has been told to all who wait.
-        let _ = flush_holding(core, &mut core.meta());
+        let flushed = flush_holding(core, &mut core.meta());
+        // What was written meanwhile found the log not clean, and has told nobody.
+        if flushed.is_ok() && core.mode == FlushMode::Async {
+            let unsynced = core.unsynced();
+            core.queue.written(unsynced > 0, unsynced);
+        }
     }
 }
 
@@ -199,30 +203,29 @@ fn sync(core: &Core, meta: &mut MetaFile) -> Result<LogOffset, Broken> {
         }
         core.set_durable(target);
     }
-    let stored = meta.current().confirmed.offset;
-    if confirmed.offset > stored {
+    let stored = *meta.current();
+    if confirmed.offset > stored.confirmed.offset || target > stored.durable {
+        let mark = |meta: &mut StoreMeta| {
+            meta.confirmed = confirmed;
+            meta.durable = target;
+        };
         let step = |offset: LogOffset| offset.0 / MARK_SYNC_BYTES as i64;
-        if step(confirmed.offset) > step(stored) {
-            save_meta(core, meta, |meta| meta.confirmed = confirmed)?;
-        } else if let Err(error) = meta.note(|meta| meta.confirmed = confirmed) {
-            // The mark may lag. Should the disk be broken, the next sync will tell.
-            tracing::warn!(path = %meta.path().display(), %error, "cannot note the confirmed mark");
+        if step(target) > step(stored.durable) {
+            save_meta(core, meta, mark)?;
+        } else if let Err(error) = meta.note(mark) {
+            // The marks may lag. Should the disk be broken, the next sync will tell.
+            tracing::warn!(path = %meta.path().display(), %error, "cannot note how far the log is durable");
         }
     }
     Ok(target)
 }
 
-/// Changes `store.meta`, durably.
+/// Changes `store.meta`, durably and in both slots.
 pub(crate) fn save_meta(
     core: &Core,
     meta: &mut MetaFile,
     change: impl FnOnce(&mut StoreMeta),
 ) -> Result<(), Broken> {
     let path = meta.path().to_owned();
-    meta.save(change).map_err(FatalError::at(&path)).map_err(|error| core.break_with(&error))
-}
-
-/// What was written and is not durable.
-pub(crate) fn unsynced(core: &Core) -> u64 {
-    distance(core.durable(), core.written())
+    meta.save_twice(change).map_err(FatalError::at(&path)).map_err(|error| core.break_with(&error))
 }

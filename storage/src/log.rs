@@ -130,20 +130,36 @@ impl Core {
         self.segments().front().map(|segment| segment.base()).unwrap_or_default()
     }
 
+    // The order of the two marks counts: after one is moved, the other is read, in `move_end` and by the thread that flushes. At
+    // least one of the two sees what the other has done.
+
     pub fn written(&self) -> LogOffset {
-        LogOffset(self.written.load(Ordering::Acquire))
+        LogOffset(self.written.load(Ordering::SeqCst))
     }
 
     pub fn set_written(&self, offset: LogOffset) {
-        self.written.store(offset.0, Ordering::Release);
+        self.written.store(offset.0, Ordering::SeqCst);
     }
 
     pub fn durable(&self) -> LogOffset {
-        LogOffset(self.durable.load(Ordering::Acquire))
+        LogOffset(self.durable.load(Ordering::SeqCst))
     }
 
     pub fn set_durable(&self, offset: LogOffset) {
-        self.durable.store(offset.0, Ordering::Release);
+        self.durable.store(offset.0, Ordering::SeqCst);
+    }
+
+    /// What was written and is not durable.
+    pub fn unsynced(&self) -> u64 {
+        distance(self.durable(), self.written())
+    }
+
+    /// Moves the end of the log, and sees to it that what was written becomes durable if nobody waits for it.
+    pub fn move_end(&self, from: LogOffset, to: LogOffset) {
+        self.set_written(to);
+        if self.mode == FlushMode::Async {
+            self.queue.written(self.durable() >= from, self.unsynced());
+        }
     }
 
     pub fn confirmed(&self) -> Mark {
@@ -248,7 +264,7 @@ impl Log {
         if offset > confirmed {
             return Err(DropError::NotConfirmed { offset, confirmed });
         }
-        // The mark that is stored must not lie before the new start.
+        // The marks that are stored must not lie before the new start.
         flush::flush_holding(&self.core, &mut meta)?;
         let count = {
             let segments = self.core.segments();

@@ -1,8 +1,8 @@
 //! `store.meta`: what a start must know before it reads the log.
 //!
 //! Two slots of 4 KiB, each with a sequence number and a checksum; the higher valid one counts. A slot is only overwritten while
-//! the other one is durable, so that one always holds. The mark in it lags: between two syncs it is only in the page cache,
-//! which the end of a process does not harm. It is never ahead of what is durable in the log.
+//! the other one is durable, so that one always holds. The marks in it lag: between two syncs they are only in the page cache,
+//! which the end of a process does not harm. They are never ahead of what is durable in the log.
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ pub(crate) struct StoreMeta {
     pub start: LogOffset,
     /// Everything before it is final and durable.
     pub confirmed: Mark,
+    /// Everything before it was made durable, and perhaps reported so. Never before `confirmed`.
+    pub durable: LogOffset,
 }
 
 /// Why `store.meta` cannot be used.
@@ -87,7 +89,7 @@ impl MetaFile {
         file.allocate(2 * SLOT_BYTES as u64)?;
         let path = files.meta.clone();
         let mut created = Self { file, path, current: meta, sequence: 0, durable_slot: 1 };
-        created.save_twice()?;
+        created.save_twice(|_| ())?;
         disk.rename(&files.new_meta, &files.meta)?;
         disk.sync_folder(&files.folder)?;
         Ok(created)
@@ -145,16 +147,9 @@ impl MetaFile {
         Ok(())
     }
 
-    /// Says that the store is in use. From now on only [`save`](Self::save) says that it was closed in order.
-    pub fn restart(&mut self, boot: BootId) -> io::Result<()> {
-        self.current.clean = false;
-        self.current.boot = boot;
-        self.save_twice()
-    }
-
-    /// Writes both slots, so that not even the loss of one brings back what was true before.
-    fn save_twice(&mut self) -> io::Result<()> {
-        self.save(|_| ())?;
+    /// Writes what has changed to both slots, durably: not even the loss of one brings back what was true before.
+    pub fn save_twice(&mut self, change: impl FnOnce(&mut StoreMeta)) -> io::Result<()> {
+        self.save(change)?;
         self.save(|_| ())
     }
 }
@@ -173,6 +168,7 @@ fn encode(sequence: u64, meta: &StoreMeta) -> [u8; CONTENT_BYTES] {
     out.extend(chain.index.0.to_be_bytes());
     out.extend(chain.term.0.to_be_bytes());
     out.extend(chain.header_crc.to_be_bytes());
+    out.extend(meta.durable.0.to_be_bytes());
     out.resize(CRC_AT, 0);
     out.extend(crc32fast::hash(&out).to_be_bytes());
     let mut content = [0; CONTENT_BYTES];
@@ -213,6 +209,7 @@ fn decode(content: &[u8; CONTENT_BYTES]) -> Result<(u64, StoreMeta), SlotError> 
                 header_crc: u32::from_be_bytes(take(&mut rest)?),
             },
         },
+        durable: LogOffset(i64::from_be_bytes(take(&mut rest)?)),
     };
     Ok((sequence, meta))
 }

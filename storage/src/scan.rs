@@ -3,13 +3,16 @@
 //! A unit is what was appended at once and must be whole: a record in a classic log, a frame in a framed one, and in both the
 //! blank at the end of a segment. One walk serves both kinds. It trusts nothing: sizes, magics and checksums must be right,
 //! everything must say that it lies where it lies, and each frame must follow the one before it. Where that ends, it says why.
+//!
+//! A frame's checksums cover all of it. Apache's record has one of its body only: a power loss may leave it with its topic or its
+//! properties missing and nothing would tell, so the walk looks for sectors of them that were never written.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
 use ferrymq_proto::position::LogOffset;
-use ferrymq_proto::record::{self, BLANK_MAGIC, Found};
+use ferrymq_proto::record::{self, BLANK_MAGIC, Found, Record};
 
 use crate::frame::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameError, FrameHeader};
 use crate::meta::Layout;
@@ -18,6 +21,8 @@ use crate::segment::{BLANK_BYTES, Segment};
 
 /// What is read at once.
 const WINDOW_BYTES: usize = 1 << 20;
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
 /// Where a record says at which offset of the log it lies.
 const RECORD_OFFSET_AT: usize = 28;
 
@@ -39,6 +44,8 @@ pub enum Damage {
     BadBodyCrc,
     #[error("the record says that it belongs to offset {0}")]
     BadOffset(LogOffset),
+    #[error("a part of the record's topic or properties was never written")]
+    LostSector,
     #[error("it would take {bytes} bytes, but the segment has {left} left")]
     TooLong { bytes: u64, left: u64 },
     #[error("the blank says that {found} bytes of the segment are left, not {left}")]
@@ -62,6 +69,8 @@ pub enum Damage {
 pub(crate) struct Spot {
     pub layout: Layout,
     pub offset: LogOffset,
+    /// Bytes from the beginning of the segment.
+    pub position: u64,
     /// Bytes to the end of the segment.
     pub left: u64,
 }
@@ -153,11 +162,25 @@ fn examine_place(record: &[u8], bytes: u64, spot: Spot) -> Verdict {
     }
     let field = record.get(RECORD_OFFSET_AT..).and_then(|rest| rest.first_chunk());
     let offset = LogOffset(field.copied().map(i64::from_be_bytes).unwrap_or_default());
-    if offset == spot.offset {
-        Verdict::Unit { bytes, unit: Unit::Record }
-    } else {
+    if offset != spot.offset {
         Verdict::Damaged(Damage::BadOffset(offset))
+    } else if has_lost_sector(record.get(..bytes as usize).unwrap_or_default(), spot.position) {
+        Verdict::Damaged(Damage::LostSector)
+    } else {
+        Verdict::Unit { bytes, unit: Unit::Record }
     }
+}
+
+/// Whether all that a sector holds of the topic and the properties is zero. Both are text: a client would have to fill a whole
+/// sector of its properties with zeros to be mistaken for a power loss.
+fn has_lost_sector(record: &[u8], position: u64) -> bool {
+    let Ok((view, _)) = Record::decode(record) else { return false };
+    let properties_at = record.len() - view.properties.as_bytes().len();
+    let topic_end = properties_at - size_of::<i16>();
+    let text = (topic_end - view.topic.len()..topic_end).chain(properties_at..record.len());
+    let in_sector = position as usize % SECTOR_BYTES;
+    let text: Vec<_> = text.map(|at| ((in_sector + at) / SECTOR_BYTES, record.get(at))).collect();
+    text.chunk_by(|one, next| one.0 == next.0).any(|sector| sector.iter().all(|(_, byte)| *byte == Some(&0)))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +230,12 @@ impl<'a> Walk<'a> {
     /// Takes the next step. An error is one of the disk.
     pub fn step(&mut self) -> io::Result<Step> {
         let Some(segment) = self.segment() else { return Ok(Step::NoSegment) };
-        let spot = Spot { layout: self.layout, offset: self.offset, left: segment.left(self.offset) };
+        let spot = Spot {
+            layout: self.layout,
+            offset: self.offset,
+            position: segment.position(self.offset),
+            left: segment.left(self.offset),
+        };
         let mut needed = BLANK_BYTES as usize;
         let verdict = loop {
             let bytes = self.window.at(segment, self.offset, needed)?;
@@ -271,3 +299,6 @@ impl Window {
         self.bytes.get(distance(self.start, offset) as usize..).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,3 +78,67 @@ impl TagFilter {
 fn trim(text: &str) -> &str {
     text.trim_matches(|char| char <= ' ')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asked of `FilterAPI.build` of Apache RocketMQ 5.5.0: the text, `tagsSet`, `codeSet`.
+    #[test]
+    fn tags_are_javas() {
+        let cases: &[(&str, &[&str], &[i32])] = &[
+            ("a", &["a"], &[97]),
+            ("a || b", &["a", "b"], &[97, 98]),
+            ("a||b||a", &["a", "b"], &[97, 98]),
+            (" a\t||\n b ", &["a", "b"], &[97, 98]),
+            ("a|b", &["a|b"], &[97_159]),
+            ("a|||b", &["a", "|b"], &[97, 3942]),
+            ("|||", &["|"], &[124]),
+            ("||a", &["a"], &[97]),
+            ("a||", &["a"], &[97]),
+            (" ", &[], &[]),
+            ("|| ||", &[], &[]),
+            (" * ", &["*"], &[42]),
+            ("a ||* ", &["*", "a"], &[42, 97]),
+            ("TagA || 标签 || 😀x", &["TagA", "标签", "😀x"], &[857_175, 2_598_919, 54_959_989]),
+            ("Aa || BB", &["Aa", "BB"], &[2112]),
+            ("\u{a0}a", &["\u{a0}a"], &[5057]),
+            ("a b||c", &["a b", "c"], &[99, 94_307]),
+            ("a\0", &["a"], &[97]),
+        ];
+        for (text, tags, codes) in cases {
+            let filter = TagFilter::parse(text).expect("a list of tags");
+            assert!(!filter.is_all(), "{text:?}");
+            assert!(filter.tags().iter().eq(tags.iter()), "{text:?}: {:?}", filter.tags());
+            assert!(filter.codes().iter().eq(codes.iter()), "{text:?}: {:?}", filter.codes());
+        }
+        for text in ["", "*"] {
+            let filter = TagFilter::parse(text).expect("all");
+            assert!(filter.is_all() && filter.tags().is_empty() && filter.codes().is_empty());
+        }
+        for text in ["||", "||||"] {
+            assert_eq!(TagFilter::parse(text), Err(TagError::NoTags));
+        }
+    }
+
+    #[test]
+    fn the_hash_may_match_where_the_tag_does_not() {
+        let filter = TagFilter::parse("Aa").expect("a tag");
+        assert!(filter.matches_code(TagCode::of("BB")) && !filter.matches(Some("BB")));
+        assert!(filter.matches_code(TagCode::of("Aa")) && filter.matches(Some("Aa")));
+        assert!(filter.matches_code(TagCode(2112 + (1 << 32))));
+        assert!(!filter.matches_code(TagCode::NONE) && !filter.matches(None) && !filter.matches(Some("")));
+
+        let all = TagFilter::parse("*").expect("all");
+        assert!(all.matches_code(TagCode::NONE) && all.matches(None));
+        let none = TagFilter::parse(" ").expect("nothing");
+        assert!(!none.matches_code(TagCode::NONE) && !none.matches(None) && !none.matches(Some("")));
+    }
+
+    #[test]
+    fn a_list_has_a_longest_form() {
+        let longest = "a||".repeat(TAGS_BYTES_MAX / 3);
+        assert!(TagFilter::parse(&longest).is_ok());
+        assert_eq!(TagFilter::parse(&format!("{longest}||a")), Err(TagError::TooLong(TAGS_BYTES_MAX + 2)));
+    }
+}

@@ -130,7 +130,7 @@ impl Client {
         let service = Arc::clone(&self.service);
         let limits = Arc::new(Limits { first_byte: Limits::default().idle, ..Limits::default() });
         tokio::spawn(session::run(stream, service, limits, Arc::default(), |connection| {
-            drop(started.send(connection))
+            drop(started.send(connection));
         }));
         let connection = connection.await.map_err(|_| failed(io::ErrorKind::NotConnected.into()))?;
         *newest = Some(connection.clone());

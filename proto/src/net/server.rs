@@ -32,7 +32,12 @@ impl Server {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        Ok(Self { listener: socket.listen(BACKLOG)?, limits: Arc::new(limits), open: Arc::default(), held: Arc::default() })
+        Ok(Self {
+            listener: socket.listen(BACKLOG)?,
+            limits: Arc::new(limits),
+            open: Arc::default(),
+            held: Arc::default(),
+        })
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {

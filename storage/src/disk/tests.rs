@@ -1,1 +1,101 @@
+//! What both disks promise.
 
+use super::*;
+
+fn on_both(test: impl Fn(&dyn Disk, &Path)) {
+    let folder = tempfile::tempdir().unwrap();
+    test(&RealDisk, folder.path());
+    let simulated = SimulatedDisk::default();
+    simulated.create_folder(Path::new("/d")).unwrap();
+    test(&simulated, Path::new("/d"));
+}
+
+fn names(disk: &dyn Disk, folder: &Path) -> Vec<(String, u64, bool)> {
+    disk.list(folder).unwrap().into_iter().map(|entry| (entry.name, entry.bytes, entry.is_folder)).collect()
+}
+
+#[test]
+fn parts_are_written_one_behind_the_other() {
+    on_both(|disk, folder| {
+        let file = disk.create(&folder.join("a")).unwrap();
+        // More than the kernel takes at once, and some without bytes.
+        let bytes: Vec<u8> = (0..3000_u32).map(|n| n as u8).collect();
+        let mut parts: Vec<_> =
+            bytes.chunks(1).flat_map(|part| [IoSlice::new(&[]), IoSlice::new(part)]).collect();
+        file.write_at(&mut parts, 10).unwrap();
+        file.write_at(&mut [], 0).unwrap();
+        let mut read = vec![9; 3100];
+        assert_eq!(file.read_at(&mut read, 5).unwrap(), 3005, "less only where the file ends");
+        assert_eq!(read[..5], [0; 5]);
+        assert_eq!(read[5..3005], bytes);
+        assert_eq!(file.read_at(&mut read, 9999).unwrap(), 0);
+    });
+}
+
+#[test]
+fn lengths() {
+    on_both(|disk, folder| {
+        let file = disk.create(&folder.join("a")).unwrap();
+        file.write_at(&mut [IoSlice::new(&[7; 100])], 0).unwrap();
+        file.truncate(50).unwrap();
+        file.allocate(4096).unwrap();
+        file.allocate(10).unwrap();
+        assert_eq!(file.bytes().unwrap(), 4096);
+        let mut read = [9; 100];
+        file.read_at(&mut read, 0).unwrap();
+        assert_eq!((read[49], read[50]), (7, 0), "what was cut off is zero");
+        file.sync_data().unwrap();
+        file.sync_all().unwrap();
+    });
+}
+
+#[test]
+fn names_and_folders() {
+    on_both(|disk, folder| {
+        let deep = folder.join("x").join("y");
+        assert_eq!(disk.list(&deep).unwrap_err().kind(), io::ErrorKind::NotFound);
+        disk.create_folder(&deep).unwrap();
+        disk.create_folder(&deep).unwrap();
+        disk.create(&deep.join("b")).unwrap().truncate(3).unwrap();
+        disk.create(&deep.join("a")).unwrap();
+        let kind = disk.create(&deep.join("a")).unwrap_err().kind();
+        assert_eq!(kind, io::ErrorKind::AlreadyExists);
+        disk.rename(&deep.join("b"), &deep.join("c")).unwrap();
+        disk.sync_folder(&deep).unwrap();
+        assert_eq!(names(disk, &deep), [("a".to_owned(), 0, false), ("c".to_owned(), 3, false)]);
+        let above = names(disk, folder);
+        assert_eq!(
+            above.iter().map(|(name, _, is_folder)| (name.as_str(), *is_folder)).next(),
+            Some(("x", true))
+        );
+        for missing in [disk.remove(&deep.join("b")), disk.rename(&deep.join("b"), &deep.join("d"))] {
+            assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+        let opened = disk.open(&deep.join("b"), Access::Write);
+        assert_eq!(opened.unwrap_err().kind(), io::ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn an_open_file_outlives_its_name() {
+    on_both(|disk, folder| {
+        let file = disk.create(&folder.join("a")).unwrap();
+        file.write_at(&mut [IoSlice::new(b"still")], 0).unwrap();
+        disk.remove(&folder.join("a")).unwrap();
+        let mut read = [0; 5];
+        file.read_at(&mut read, 0).unwrap();
+        assert_eq!(&read, b"still");
+    });
+}
+
+#[test]
+fn one_handle_has_the_lock() {
+    on_both(|disk, folder| {
+        let first = disk.create(&folder.join("lock")).unwrap();
+        let second = disk.open(&folder.join("lock"), Access::Write).unwrap();
+        assert!(first.try_lock().unwrap());
+        assert!(!second.try_lock().unwrap());
+        drop(first);
+        assert!(second.try_lock().unwrap());
+    });
+}

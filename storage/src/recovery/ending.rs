@@ -6,23 +6,23 @@ use std::sync::Arc;
 
 use ferrymq_proto::position::LogOffset;
 
-use super::{LastStop, OpenError, failed_at};
+use super::{LastStop, OpenError, SurveyError, failed_at};
 use crate::meta::StoreMeta;
 use crate::position::{Chain, Mark};
 use crate::scan::{Damage, Step, Walk};
 use crate::segment::{BLANK_BYTES, Segment};
 
-/// Damage to what was final. Only a copy of the log can repair it.
+/// Damage to what was durable. Only a copy of the log can repair it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{path} is damaged at byte {position} (offset {offset} of the log; everything before {confirmed} is final): \
+    "{path} is damaged at byte {position} (offset {offset} of the log, which was durable up to {durable}): \
      {damage}; restore the file from a copy, or let this node fetch the log anew"
 )]
 pub struct Corruption {
     pub path: PathBuf,
     pub position: u64,
     pub offset: LogOffset,
-    pub confirmed: LogOffset,
+    pub durable: LogOffset,
     pub damage: Damage,
 }
 
@@ -43,7 +43,7 @@ impl Ending {
         stored: &StoreMeta,
         last_stop: LastStop,
     ) -> Result<Self, OpenError> {
-        let confirmed = stored.confirmed;
+        let (confirmed, durable) = (stored.confirmed, stored.durable.max(stored.confirmed.offset));
         let from = safe_point(segments, confirmed, last_stop);
         let mut walk = Walk::new(segments, stored.layout, from.offset, from.chain);
         loop {
@@ -52,25 +52,26 @@ impl Ending {
             let path = segment.map_or(Path::new(""), |segment| segment.path());
             let corruption = |damage| {
                 let position = segment.map_or(0, |segment| segment.position(at.offset));
-                let (offset, confirmed) = (at.offset, confirmed.offset);
-                Corruption { path: path.to_owned(), position, offset, confirmed, damage }
+                Corruption { path: path.to_owned(), position, offset: at.offset, durable, damage }
             };
             if at.offset == confirmed.offset && at.chain != confirmed.chain {
                 return Err(corruption(Damage::OtherChain).into());
             }
-            let is_final = at.offset < confirmed.offset;
             let step = walk.step().map_err(failed_at(path))?;
             let damage = match step {
-                Step::Unit { end, .. } if is_final && end.offset > confirmed.offset => {
+                Step::Unit { end, .. } if at.offset < confirmed.offset && end.offset > confirmed.offset => {
                     return Err(corruption(Damage::NoBoundary).into());
                 }
                 Step::Unit { .. } => continue,
                 Step::Damaged(damage) => Some(damage),
+                Step::NoSegment if at.offset < durable => {
+                    return Err(SurveyError::missing(segments, at.offset).into());
+                }
                 Step::Nothing | Step::NoSegment => None,
             };
             // Nothing is known of how final a new store is, but a tail may be torn only in its last segment.
             let is_middle = last_stop == LastStop::New && !is_last(segments, segment)?;
-            if is_final || is_middle {
+            if at.offset < durable || is_middle {
                 return Err(corruption(damage.unwrap_or(Damage::NothingWritten)).into());
             }
             let is_in_order = last_stop == LastStop::InOrder && step == Step::Nothing;

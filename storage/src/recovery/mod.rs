@@ -1,12 +1,13 @@
 //! Opening a store: what of the log is whole, and what is to be done about the rest.
 //!
 //! A walk begins at the newest safe point, which is the confirmed mark after a stop in order, and else the beginning of the
-//! segment in which the mark lies. It ends at the first place that is no whole unit. Behind the mark, that is a torn tail: it is
-//! cut off and wiped, durably, so that nothing of it can ever be read again. Before the mark, it is corruption: the store is
-//! left exactly as it is, and the error names file and place.
+//! segment in which the mark lies. It ends at the first place that is no whole unit. If that was never made durable, it is a torn
+//! tail: it is cut off and wiped, durably, so that nothing of it can ever be read again. If it was, it is corruption: the store
+//! is left exactly as it is, and the error names file and place. A node that cut it off would vote with less than it has
+//! promised to keep.
 //!
-//! Behind the mark, a whole unit may well follow a torn one: the disk writes in the order it likes. So only the mark tells the
-//! two cases apart, and what follows is no evidence.
+//! Only `store.meta` tells the two cases apart: it says how far the log was durable. What follows is no evidence, for behind
+//! that place a whole unit may well follow a torn one: the disk writes in the order it likes.
 //!
 //! All the walk has seen is synced before it counts as durable: it may have outlived its process in the page cache only.
 
@@ -153,8 +154,14 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
     let repair = Repair { disk: &*disk, files: &files, segment_bytes: stored.segment_bytes };
     let repaired = repair.run(segments, &survey, &ending)?;
     let meta = match meta {
-        Some(mut meta) => meta.restart(settings.boot).map(|()| meta),
-        None => MetaFile::create(&*disk, &files, StoreMeta { confirmed: end, ..stored }),
+        Some(mut meta) => {
+            let in_use = StoreMeta { clean: false, boot: settings.boot, durable: end.offset, ..stored };
+            meta.save_twice(|meta| *meta = in_use).map(|()| meta)
+        }
+        None => {
+            let all = StoreMeta { confirmed: end, durable: end.offset, ..stored };
+            MetaFile::create(&*disk, &files, all)
+        }
     };
     let meta = meta.map_err(failed_at(&files.meta))?;
 
@@ -234,6 +241,7 @@ fn found_store(
         boot: settings.boot,
         start: offset,
         confirmed: Mark { offset, chain: Chain::default() },
+        durable: offset,
     };
     let create = || MetaFile::create(disk, files, stored).map_err(failed_at(&files.meta));
     let meta = if start.is_none() { Some(create()?) } else { None };

@@ -29,6 +29,15 @@ pub enum SurveyError {
     Io { path: PathBuf, source: io::Error },
 }
 
+impl SurveyError {
+    /// The segment at an offset is missing, behind those that are there.
+    pub(super) fn missing(segments: &VecDeque<Arc<Segment>>, base: LogOffset) -> Self {
+        let name = segment::name(base);
+        let sibling = segments.back().map(|last| last.path().with_file_name(&name));
+        Self::Missing { path: sibling.unwrap_or_else(|| name.into()) }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Survey {
     segment_bytes: u64,

@@ -4,6 +4,7 @@
 //! `FERRYMQ_CRASH_IMAGES` says how many images to try for each layout; see [`IMAGES`].
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Instant;
 
 use ferrymq_proto::position::LogOffset;
@@ -233,11 +234,11 @@ fn check_image(
 }
 
 /// Tries about so many images of one script's crashes, and every crash point at least once.
-fn try_images(layout: Layout, seed: u64, images: usize, lie: Option<Lie>) -> Result<usize, String> {
+fn try_images(layout: Layout, seed: u64, images: usize, lie: Option<(Lie, &str)>) -> Result<usize, String> {
     let operations = operations(seed);
     let new_disk = || {
         let disk = SimulatedDisk::default();
-        lie.into_iter().for_each(|lie| disk.pretend(lie));
+        lie.into_iter().for_each(|(lie, within)| disk.pretend(lie, Path::new(within)));
         disk
     };
     let whole = new_disk();
@@ -285,11 +286,13 @@ fn every_crash_point_of_a_classic_log() {
 /// The negative controls: a disk that acknowledges what it has not done. So a store would look that forgot the call.
 #[test]
 fn a_store_that_forgets_to_sync_is_caught() {
-    for (lie, complaint) in [
-        (Lie::SyncData, "was reported durable"),
-        (Lie::SyncFolder, "was reported durable"),
-        (Lie::Truncate, "has bytes at"),
+    for (lie, within, complaint) in [
+        (Lie::SyncData, "/store/commitlog", "was reported durable"),
+        (Lie::SyncData, "/store/store.meta", "has bytes at"),
+        (Lie::SyncFolder, "/store/commitlog", "was reported durable"),
+        (Lie::Truncate, "/store/commitlog", "has bytes at"),
     ] {
+        let lie = (lie, within);
         let caught = (0..5).find_map(|seed| try_images(Layout::Framed, seed, IMAGES, Some(lie)).err());
         let caught = caught.unwrap_or_else(|| panic!("nobody noticed {lie:?}"));
         println!("{lie:?}: {caught}");

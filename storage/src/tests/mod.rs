@@ -1,5 +1,9 @@
 //! The log as a whole, on a simulated disk.
 
+mod bad_days;
 mod crashes;
+mod flips;
+mod model;
 mod rig;
 mod scripts;
+mod threads;

@@ -181,8 +181,7 @@ impl Writer {
         });
         self.log().when_durable(end, done);
         let _ = self.log().flush();
-        let reported = *reported.lock().unwrap();
-        reported
+        reported.lock().unwrap().take()
     }
 }
 

@@ -24,7 +24,7 @@ import (
 
 const (
 	consumedWithin = 90 * time.Second
-	sendPause      = 10 * time.Millisecond
+	sendPause      = 50 * time.Millisecond
 )
 
 type client struct {

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 # A client of this version (V5_3_3) is answered in standard JSON.
 VERSION = 479
-REGISTER_BROKER, GET_ROUTE, GET_CLUSTER_INFO = 103, 105, 106
+UPDATE_TOPIC, GET_ROUTE = 17, 105
 _opaques = itertools.count(1)
 
 

@@ -3,7 +3,7 @@
 import time
 from typing import Callable, NamedTuple
 
-from harness import answers, decode, mqadmin
+from harness import answers, decode, differential, mqadmin
 from harness.clients import CLIENTS, Driver
 from harness.processes import POLL_S, Failure, wait_until
 from harness.servers import ROUTE_S
@@ -13,7 +13,7 @@ RECOVERED_S = 90
 # Longer than a driver waits for the last message.
 ENDED_S = 100
 # Acknowledged sends that show that a client is in its stride.
-STEADY_ACKS = 50
+STEADY_ACKS = 20
 
 
 class Scenario(NamedTuple):
@@ -30,7 +30,7 @@ class Crowd:
     def __init__(self, name, clients, driver_scenario, name_servers, folder, jvm=()):
         self.name, self.started = name, time.monotonic()
         self.drivers = [
-            Driver(client, driver_scenario, name_servers, f"{name}-{client}", f"{name}-{client}-group", folder, jvm)
+            Driver(client, driver_scenario, name_servers, topic_of(name, client), f"{name}-{client}-group", folder, jvm)
             for client in clients]
         self.failed = {}
 
@@ -83,6 +83,10 @@ class Crowd:
         return [driver for driver in self.drivers if driver.client not in self.failed]
 
 
+def topic_of(scenario, client):
+    return f"{scenario}-{client}"
+
+
 def produce_and_consume(name, topology, driver_scenario="produce-consume", jvm=()):
     def run(servers, clients, folder):
         brokers = getattr(servers, topology)
@@ -93,7 +97,7 @@ def produce_and_consume(name, topology, driver_scenario="produce-consume", jvm=(
 
 
 def leader_failover(servers, clients, folder):
-    group = _whole_group(servers)
+    group = _whole_group(servers, "leader-failover", clients)
     with Crowd("leader-failover", clients, "steady", [group.name_server], folder) as crowd:
         crowd.wait_until_each_is_steady()
         _kill_leader(crowd, group, group.name_server)
@@ -104,7 +108,7 @@ def leader_failover(servers, clients, folder):
 def name_server_loss(servers, clients, folder):
     """The second name server is away while the clients settle on the first, so that each loses the one it talks to.
     With the first gone, only the second can tell them of the new leader."""
-    group = _whole_group(servers)
+    group = _whole_group(servers, "name-server-loss", clients)
     first, second = group.name_servers
     second.kill()
     with Crowd("name-server-loss", clients, "steady", [first, second], folder) as crowd:
@@ -118,14 +122,17 @@ def name_server_loss(servers, clients, folder):
         yield from crowd.verdicts()
 
 
-def _whole_group(servers):
-    """The group with all its nodes and name servers, whatever scenarios before have killed."""
+def _whole_group(servers, scenario, clients):
+    """The group with all its nodes and name servers, whatever scenarios before have killed, and with the clients' topics:
+    one whose topic does not exist yet would look for it again after 30 s only."""
     group = servers.group
     for server in [*group.name_servers, *group.brokers]:
         if not server.alive():
             server.start()
             server.booted()
     group.wait_until_complete()
+    for client in clients:
+        group.create_topic(topic_of(scenario, client))
     return group
 
 
@@ -162,4 +169,6 @@ SCENARIOS = [
              "requests that no tool makes, and wrong ones, are answered as Apache's name server does"),
     Scenario("decode", frozenset(), ("apache",), decode.run,
              "Apache's decoders read what they wrote themselves and all frames in tests/compat"),
+    Scenario("differential", frozenset(), ("command", "record"), differential.run,
+             "generated headers and records are decoded alike by Apache's decoders and ours"),
 ]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import install
 from harness.processes import Failure, Process, free_port, wait_until
-from harness.remoting import broker_addresses
+from harness.remoting import UPDATE_TOPIC, ask, broker_addresses, route
 
 BOOT_S = 60
 # Longer than a broker's period of registration plus an election.
@@ -87,7 +87,8 @@ class Broker(Server):
             "listenPort": self.port, "bindAddress": self.host, "brokerIP1": "127.0.0.1", "brokerIP2": "127.0.0.1",
             "namesrvAddr": ";".join(server.address for server in self.name_servers), "registerNameServerPeriod": 10_000,
             "storePathRootDir": store, "storePathCommitLog": store / "commitlog", "mappedFileSizeCommitLog": 64 << 20,
-            **self.settings})
+            # On a busy machine a broker of 200 ms patience refuses sends, and not every client repeats them.
+            "waitTimeMillsInSendQueue": 10_000, "osPageCacheBusyTimeOutMills": 10_000, **self.settings})
 
 
 class Topology:
@@ -121,6 +122,15 @@ class Topology:
         """The broker that the name server shows as id 0, or None."""
         address = self.addresses(name_server).get(0)
         return next((broker for broker in self.brokers if broker.address == address), None)
+
+    def create_topic(self, topic):
+        """Returns once the first name server routes to it."""
+        fields = {"topic": topic, "defaultTopic": DEFAULT_TOPIC, "readQueueNums": "4", "writeQueueNums": "4", "perm": "6",
+                  "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false"}
+        answer = ask(self.master(self.name_server).address, UPDATE_TOPIC, fields)
+        if answer.code != 0:
+            raise Failure(f"{self.broker_name} did not create {topic}: {answer}")
+        wait_until(f"{self.name_server.name} routes {topic}", lambda: route(self.name_server.address, topic), ROUTE_S)
 
 
 class Servers:

@@ -15,7 +15,7 @@ from ledger import Entry, Ledger
 from rocketmq.client import Message, Producer, PushConsumer, SendStatus
 
 CONSUMED_WITHIN_S = 90
-SEND_PAUSE_S = 0.01
+SEND_PAUSE_S = 0.05
 # Long enough for a busy machine; a killed server is noticed by its closed connection.
 SEND_TIMEOUT_MS = 10_000
 

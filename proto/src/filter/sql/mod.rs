@@ -69,4 +69,6 @@ impl SqlFilter {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

@@ -91,8 +91,9 @@ impl SimulatedDisk {
         self.state().read_only = read_only;
     }
 
-    pub fn pretend(&self, lie: Lie) {
-        self.state().lie = Some(lie);
+    /// Lets it lie about all files and folders within a path.
+    pub fn pretend(&self, lie: Lie, within: &Path) {
+        self.state().lie = Some((lie, within.to_owned()));
     }
 
     /// What readers see of every file.

@@ -87,7 +87,7 @@ pub(super) struct State {
     pub faults: BTreeMap<u64, Fault>,
     pub room: Option<u64>,
     pub read_only: bool,
-    pub lie: Option<Lie>,
+    pub lie: Option<(Lie, PathBuf)>,
 }
 
 fn power_failed() -> io::Error {
@@ -141,12 +141,21 @@ impl State {
     }
 
     /// Ends a sync, which has happened only if the power has not failed.
-    fn end_sync(&mut self, lie: Lie, sync: impl FnOnce(&mut Self)) -> io::Result<()> {
+    fn end_sync(&mut self, is_lie: bool, sync: impl FnOnce(&mut Self)) -> io::Result<()> {
         self.end_change()?;
-        if self.lie != Some(lie) {
+        if !is_lie {
             sync(self);
         }
         Ok(())
+    }
+
+    /// Whether the disk lies about something that happens to the path.
+    fn is_lie(&self, lie: Lie, path: &Path) -> bool {
+        self.lie.as_ref().is_some_and(|(told, within)| *told == lie && path.starts_with(within))
+    }
+
+    fn is_lie_about(&self, lie: Lie, inode: InodeId) -> bool {
+        self.names.iter().any(|(path, named)| *named == inode && self.is_lie(lie, path))
     }
 
     fn check_writable(&self) -> io::Result<()> {
@@ -238,7 +247,7 @@ impl State {
 
     pub fn sync_folder(&mut self, folder: &Path) -> io::Result<()> {
         self.begin_plain()?;
-        self.end_sync(Lie::SyncFolder, |state| {
+        self.end_sync(self.is_lie(Lie::SyncFolder, folder), |state| {
             let pending = std::mem::take(&mut state.pending_names);
             let (synced, pending): (Vec<_>, Vec<_>) =
                 pending.into_iter().partition(|change| change.is_within(folder));
@@ -261,14 +270,14 @@ impl State {
                 self.end_change()?;
                 Err(io_fault())
             }
-            Call::Sync => self.end_sync(Lie::SyncData, |state| {
+            Call::Sync => self.end_sync(self.is_lie_about(Lie::SyncData, inode), |state| {
                 if let Ok(inode) = state.inode(inode) {
                     inode.sync();
                 }
             }),
             Call::Truncate(_) | Call::Allocate(_) if fault == Some(Fault::Io) => Err(io_fault()),
-            Call::Allocate(_) if fault == Some(Fault::NoRoom) => Err(no_room()),
-            Call::Truncate(_) if self.lie == Some(Lie::Truncate) => self.end_change(),
+            Call::Truncate(_) | Call::Allocate(_) if fault == Some(Fault::NoRoom) => Err(no_room()),
+            Call::Truncate(_) if self.is_lie_about(Lie::Truncate, inode) => self.end_change(),
             Call::Truncate(bytes) => {
                 self.inode(inode)?.change(Change::Length(bytes as usize));
                 self.end_change()
@@ -347,7 +356,7 @@ impl State {
             names,
             last_id: self.last_id,
             room: self.room,
-            lie: self.lie,
+            lie: self.lie.clone(),
             ..Self::default()
         }
     }

@@ -27,7 +27,9 @@ import org.apache.rocketmq.remoting.RPCHook;
 public final class Client {
     private static final long CONSUMED_WITHIN_MS = 90_000;
     private static final int ROUTE_POLL_MS = 1_000;
-    private static final int SEND_PAUSE_MS = 10;
+    /** A 4.x consumer that joins a group of three brokers otherwise gets nothing before the next heartbeat, after 30 s. */
+    private static final int HEARTBEAT_MS = 1_000;
+    private static final int SEND_PAUSE_MS = 50;
     /** Long enough for a busy machine; a killed server is noticed by its closed connection. */
     private static final int SEND_TIMEOUT_MS = 10_000;
     /** Producer and consumer share one connection to a name server. A 5.x consumer that starts on its own and picks a dead
@@ -55,7 +57,7 @@ public final class Client {
                 case "produce-consume" -> new Client(args, null).produceThenConsume(count);
                 case "acl-fields" -> new Client(args, signer()).produceThenConsume(count);
                 case "steady" -> new Client(args, null).produceAndConsumeUntilToldToStop();
-                default -> "no such scenario: " + args[0];
+                default -> "failed: no such scenario: " + args[0];
             };
         } catch (Throwable e) {
             e.printStackTrace();
@@ -97,7 +99,7 @@ public final class Client {
             }
             Thread.sleep(SEND_PAUSE_MS);
         }
-        return consumer == null ? "no send was ever acknowledged" : finish(producer, consumer);
+        return consumer == null ? "failed: no send was ever acknowledged" : finish(producer, consumer);
     }
 
     private static AtomicBoolean stopWhenInputEnds() {
@@ -123,6 +125,7 @@ public final class Client {
         producer.setClientIP("127.0.0.1");
         producer.setInstanceName(INSTANCE);
         producer.setPollNameServerInterval(ROUTE_POLL_MS);
+        producer.setHeartbeatBrokerInterval(HEARTBEAT_MS);
         producer.setSendMsgTimeout(SEND_TIMEOUT_MS);
         producer.start();
         return producer;
@@ -134,6 +137,7 @@ public final class Client {
         consumer.setClientIP("127.0.0.1");
         consumer.setInstanceName(INSTANCE);
         consumer.setPollNameServerInterval(ROUTE_POLL_MS);
+        consumer.setHeartbeatBrokerInterval(HEARTBEAT_MS);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(topic, "*");
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
@@ -168,7 +172,7 @@ public final class Client {
         producer.shutdown();
         List<String> problems = ledger.problems();
         if (!complete || !problems.isEmpty()) {
-            return problems.size() + " problems: " + problems.subList(0, Math.min(10, problems.size()));
+            return "failed: " + problems.size() + " problems: " + problems.subList(0, Math.min(10, problems.size()));
         }
         return "ok acked=" + ledger.acked() + " received=" + ledger.received() + " repeated=" + ledger.repeated();
     }
