@@ -2,7 +2,8 @@
 //!
 //! Pure code, which knows no socket, clock or thread: [`frame`] cuts bytes into frames, [`command`] reads and writes one
 //! frame's header in both of its forms, [`mod@header`] and [`headers`] give each code its typed fields, [`json`] and [`bodies`]
-//! read and write the JSON dialect of the bodies, [`record`] is the stored message. [`net`] carries commands over TCP.
+//! read and write the JSON dialect of the bodies, [`record`] is the stored message, [`filter`] says which messages a subscription
+//! asks for. [`net`] carries commands over TCP.
 //!
 //! Whatever comes from outside is checked here: no bytes make this crate panic, and no length that a peer claims makes it
 //! allocate more than the bytes that are present.

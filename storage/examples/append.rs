@@ -44,6 +44,7 @@ fn main() {
         };
         case("raw pwrite".into(), &|folder| raw(folder, time, BATCH_MAX, false));
         case("raw pwrite + fdatasync".into(), &|folder| raw(folder, time, 1, true));
+        case("page cache, no writers but the log".into(), &|folder| alone(folder, time));
         for writers in WRITERS {
             case(format!("page cache, {writers:3} writers"), &|folder| {
                 log(folder, time, writers, FlushMode::Async)
@@ -80,8 +81,7 @@ fn raw(folder: &Path, time: Duration, records: usize, sync: bool) -> f64 {
     count as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// Writers send one record at a time and wait for it. One thread appends what waits, as a proposer does.
-fn log(folder: &Path, time: Duration, writers: usize, mode: FlushMode) -> f64 {
+fn open(folder: &Path, mode: FlushMode) -> Appender {
     let settings = Settings {
         folder: folder.to_owned(),
         layout: Layout::Classic,
@@ -90,7 +90,28 @@ fn log(folder: &Path, time: Duration, writers: usize, mode: FlushMode) -> f64 {
         boot: BootId::default(),
         on_fatal: FatalHook::abort(),
     };
-    let mut appender = recovery::open(Arc::new(RealDisk), settings).unwrap().appender;
+    recovery::open(Arc::new(RealDisk), settings).unwrap().appender
+}
+
+/// Full batches one behind the other, as the raw case: what the log itself costs, without the ways of the writers.
+fn alone(folder: &Path, time: Duration) -> f64 {
+    let mut appender = open(folder, FlushMode::Async);
+    let threads = LogThreads::start(appender.log()).unwrap();
+    let template = template();
+    let (begun, mut count) = (Instant::now(), 0);
+    while begun.elapsed() < time {
+        append(&mut appender, &template, Vec::new(), BATCH_MAX);
+        count += BATCH_MAX;
+    }
+    let rate = count as f64 / begun.elapsed().as_secs_f64();
+    drop(threads);
+    appender.close().unwrap();
+    rate
+}
+
+/// Writers send one record at a time and wait for it. One thread appends what waits, as a proposer does.
+fn log(folder: &Path, time: Duration, writers: usize, mode: FlushMode) -> f64 {
+    let mut appender = open(folder, mode);
     let threads = LogThreads::start(appender.log()).unwrap();
     let (sender, receiver) = mpsc::sync_channel::<SyncSender<()>>(writers);
     let (begun, total) = (Instant::now(), Mutex::new(0));
@@ -112,7 +133,9 @@ fn log(folder: &Path, time: Duration, writers: usize, mode: FlushMode) -> f64 {
         drop(sender);
         while let Ok(first) = receiver.recv() {
             let waiting = receiver.try_iter().take(BATCH_MAX - 1);
-            append(&mut appender, &template, std::iter::once(first).chain(waiting).collect());
+            let waiting: Vec<_> = std::iter::once(first).chain(waiting).collect();
+            let records = waiting.len();
+            append(&mut appender, &template, waiting, records);
         }
     });
     let rate = f64::from(*total.lock().unwrap()) / begun.elapsed().as_secs_f64();
@@ -121,9 +144,9 @@ fn log(folder: &Path, time: Duration, writers: usize, mode: FlushMode) -> f64 {
     rate
 }
 
-fn append(appender: &mut Appender, template: &[u8], waiting: Vec<SyncSender<()>>) {
-    let place = appender.place((waiting.len() * RECORD_BYTES) as u64).unwrap();
-    let mut bytes = template.repeat(waiting.len());
+fn append(appender: &mut Appender, template: &[u8], waiting: Vec<SyncSender<()>>, records: usize) {
+    let place = appender.place((records * RECORD_BYTES) as u64).unwrap();
+    let mut bytes = template.repeat(records);
     for (number, record) in bytes.chunks_mut(RECORD_BYTES).enumerate() {
         let offset = LogOffset(place.offset().0 + (number * RECORD_BYTES) as i64);
         stamp(record, QueueOffset(1), offset, Timestamp(1)).unwrap();

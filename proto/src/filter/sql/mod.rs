@@ -27,7 +27,7 @@ pub const SQL_BYTES_MAX: usize = 4 * 1024;
 pub const DEPTH_MAX: usize = 64;
 /// Operators, properties and values of an expression.
 pub const NODES_MAX: usize = 1024;
-/// What one message may cost: going through 1 MiB of text, which takes 3 ms at worst. A message that takes more does not match.
+/// What one message may cost: going through 1 MiB of text, a millisecond at worst. A message that takes more does not match.
 pub const STEPS_MAX: usize = 16 * 1024;
 /// Bytes of text that are looked at in one step.
 pub const STEP_BYTES: usize = 64;
