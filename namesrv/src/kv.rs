@@ -1,15 +1,17 @@
 //! The key-value table: small settings that tools keep for clients, in namespaces. The one that matters to brokers and clients
 //! is [`ORDER_TOPICS`].
 //!
-//! Every change is on disk before it is answered: the file is written anew beside the old one, synced, and takes its name.
+//! Every change is on disk before it is answered.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ferrymq_proto::bodies::KvConfig;
 use ferrymq_proto::json::{self, Dialect, JsonError};
+
+use crate::stored_file;
 
 /// The namespace that says which queues of an ordered topic exist: topic → `brokerA:4;brokerB:4`.
 pub const ORDER_TOPICS: &str = "ORDER_TOPIC_CONFIG";
@@ -86,18 +88,11 @@ impl KvTable {
     /// Writes the table to disk. Returns once it would survive a power cut.
     pub fn save(&self) -> Result<(), KvError> {
         let text = json::to_string(&KvConfig { config_table: self.namespaces.clone() }, Dialect::Standard);
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let fresh = self.path.with_extension("json.new");
-        let failed = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| KvError::Io { action, path, source }
-        };
-        fs::create_dir_all(folder).map_err(failed("create", folder))?;
-        let mut file = File::create(&fresh).map_err(failed("create", &fresh))?;
-        file.write_all(text.as_bytes()).map_err(failed("write", &fresh))?;
-        file.sync_all().map_err(failed("sync", &fresh))?;
-        fs::rename(&fresh, &self.path).map_err(failed("replace", &self.path))?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
+        stored_file::replace(&self.path, text.as_bytes()).map_err(|source| KvError::Io {
+            action: "replace",
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
@@ -151,6 +146,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "").unwrap();
         let blocked = KvTable { path: folder.path().join("file/kv.json"), namespaces: BTreeMap::new() };
-        assert!(matches!(blocked.save(), Err(KvError::Io { action: "create", .. })));
+        assert!(matches!(blocked.save(), Err(KvError::Io { action: "replace", .. })));
     }
 }

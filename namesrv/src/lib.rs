@@ -16,5 +16,6 @@ pub mod requests;
 pub mod routes;
 mod server;
 pub mod settings;
+pub mod stored_file;
 
 pub use server::{Server, StartError};

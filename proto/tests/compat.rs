@@ -135,6 +135,13 @@ fn go_header(command: &Command) -> String {
 }
 
 fn go_string(text: &str) -> String {
+    json_string(text, |character| {
+        matches!(character, '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}')
+    })
+}
+
+/// A string with the escapes that all encoders share, and `\\uXXXX` for what this one escapes besides.
+fn json_string(text: &str, escapes: impl Fn(char) -> bool) -> String {
     let mut written = String::from("\"");
     for character in text.chars() {
         match character {
@@ -143,9 +150,7 @@ fn go_string(text: &str) -> String {
             '\n' => written.push_str("\\n"),
             '\r' => written.push_str("\\r"),
             '\t' => written.push_str("\\t"),
-            '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                written.push_str(&format!("\\u{:04x}", u32::from(character)));
-            }
+            other if escapes(other) => written.push_str(&format!("\\u{:04x}", u32::from(other))),
             plain => written.push(plain),
         }
     }
@@ -181,19 +186,5 @@ fn cpp_header(command: &Command) -> String {
 }
 
 fn cpp_string(text: &str) -> String {
-    let mut written = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' => written.push_str("\\\""),
-            '\\' => written.push_str("\\\\"),
-            '\n' => written.push_str("\\n"),
-            '\r' => written.push_str("\\r"),
-            '\t' => written.push_str("\\t"),
-            '\u{8}' => written.push_str("\\b"),
-            '\u{c}' => written.push_str("\\f"),
-            '\0'..='\u{1f}' => written.push_str(&format!("\\u{:04x}", u32::from(character))),
-            plain => written.push(plain),
-        }
-    }
-    written + "\""
+    json_string(text, |character| character < ' ')
 }

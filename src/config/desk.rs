@@ -15,8 +15,8 @@ use super::diagnostic::{quoted, shown};
 use super::keys::{Change, Class, Key, nearest};
 use super::namesrv_keys::NamesrvConfig;
 use super::properties;
-use super::stored_file;
 use super::written::{Origin, Written};
+use ferrymq_namesrv::stored_file;
 
 /// A request with all keys takes a few kilobytes; past this it is refused unread.
 const REQUEST_BYTES_MAX: usize = 64 << 10;

@@ -15,7 +15,6 @@ pub mod namesrv_keys;
 pub mod properties;
 mod report;
 pub mod sources;
-mod stored_file;
 pub mod written;
 
 pub use diagnostic::{Diagnostic, Severity, quoted};
