@@ -15,8 +15,9 @@ pub static UNREADABLE_FILE: Problem = Problem {
     code: "F1001",
     title: "a configuration file cannot be read",
     text: "\
-The file named with -c must exist, be readable and be no larger than 1 MiB. Without -c the file at configStorePath is read
-if it exists (~/namesrv/namesrv.properties unless set otherwise); that file is where changes made by request are kept.
+The file named with -c must exist, be readable and be no larger than 1 MiB. Without -c another file is read if it exists, which
+is where changes made by request are kept then: a name server's at configStorePath (~/namesrv/namesrv.properties unless set
+otherwise), a broker's at brokerConfigPath (~/store/config/broker.properties).
 
 Check the path and the permissions: `ls -l FILE`. In a container, check that the file is mounted.",
 };
@@ -57,11 +58,12 @@ docs/config.md gives the reason for each.",
 
 pub static STORE_PATH_NOT_OBEYED: Problem = Problem {
     code: "F1013",
-    title: "configStorePath names another file than the one that was read",
+    title: "configStorePath or brokerConfigPath names another file than the one that was read",
     text: "\
-Changes made by request (mqadmin updateNamesrvConfig) must be found again after a restart, so they go to the file that is
-read at the start: the one named with -c, as in Apache RocketMQ; without -c the one that configStorePath names in the
-environment or on the command line. A configStorePath inside that file changes nothing.",
+Changes made by request (mqadmin updateNamesrvConfig, updateBrokerConfig) must be found again after a restart, so they go to the
+file that is read at the start: the one named with -c, as in Apache RocketMQ; without -c the one that configStorePath (of a
+name server) or brokerConfigPath (of a broker) names in the environment or on the command line. Such a key inside that file
+changes nothing.",
 };
 
 pub static WRONG_VALUE: Problem = Problem {
@@ -71,6 +73,19 @@ pub static WRONG_VALUE: Problem = Problem {
 Values are checked before anything starts, and all mistakes are listed at once. Switches are true or false. Times are whole
 numbers in the unit of the key, or numbers with a unit: 500ms, 10s, 5m, 1h. Sizes are bytes, or numbers with B, KiB, MiB or GiB.
 (Apache RocketMQ leaves a value that it cannot read at its default, without a word.)",
+};
+
+pub static CONTRADICTING_KEYS: Problem = Problem {
+    code: "F1205",
+    title: "keys contradict each other",
+    text: "\
+Each value is well formed, and together they describe a node that cannot be, or one that is probably not meant: a slave without
+a number or without a master, a member of a group that is not in the list of its members, the same port twice. Nothing starts
+with a contradiction that is an error; one that is a warning starts as the message says.
+
+A master has brokerRole=ASYNC_MASTER or SYNC_MASTER. Its slaves have the same brokerName, brokerRole=SLAVE and brokerId=1, 2 and
+so on, each its own. The nodes of a group that elects its leader have enableDLegerCommitLog=true, the same brokerName and
+dLegerPeers, and each its own dLegerSelfId, which stands in dLegerPeers.",
 };
 
 pub static MALFORMED_SETTING: Problem = Problem {
@@ -87,24 +102,33 @@ pub static FEATURE_NOT_OFFERED: Problem = Problem {
     text: "\
 Starting without it would leave other machines waiting for a service that is not there, so ferrymq does not start. Remove the
 key, or keep Apache RocketMQ's component for this task. A ferrymq broker group elects its leader by itself and needs no
-controller.",
+controller. The message says what would be missing.",
 };
 
 pub static SECURITY_NOT_OFFERED: Problem = Problem {
     code: "F1211",
     title: "a key asks for security that ferrymq does not offer yet",
     text: "\
-TLS is not offered yet. A server that was told to use it and speaks plain text instead would be a hole that nobody sees, so
-ferrymq does not start. Remove the key if plain text is acceptable in this network, or put a TLS tunnel in front. Options
-named -Dtls... in JAVA_OPT_EXT count as keys here; all its other options are ignored.",
+TLS and access control (ACL, authentication, authorization) are not offered yet. A server that was told to use them, and speaks
+plain text or serves everybody instead, would be a hole that nobody sees, so ferrymq does not start. Remove the key if that is
+acceptable in this network, or put a TLS tunnel or a firewall in front. Options named -Dtls... in JAVA_OPT_EXT count as keys here; all its other options are ignored.",
+};
+
+pub static MODE_NOT_OFFERED: Problem = Problem {
+    code: "F1212",
+    title: "the node is configured for a mode that ferrymq does not offer yet",
+    text: "\
+What the keys describe is well formed, but this version cannot run it: it would wait for, or promise, what is not there. Run the
+node as a master (brokerRole=ASYNC_MASTER, without enableDLegerCommitLog), or use a version that offers the mode.",
 };
 
 pub static PORT_IN_USE: Problem = Problem {
     code: "F2001",
     title: "the port is in use",
     text: "\
-Another program listens on this port, often a name server that is still running. Find it with `ss -ltnp` and stop it, or choose
-another port with listenPort. Clients and brokers find the name server by this port, so change it there as well.",
+Another program listens on this port, often a server of the same kind that is still running. Find it with `ss -ltnp` and stop
+it, or choose another port with listenPort. Clients and brokers find a name server by its port, so change it there as well; a
+broker tells the name servers its port by itself.",
 };
 
 pub static ADDRESS_NOT_USABLE: Problem = Problem {
@@ -112,7 +136,7 @@ pub static ADDRESS_NOT_USABLE: Problem = Problem {
     title: "the address cannot be listened on",
     text: "\
 bindAddress must be an address of this machine: `ip addr` lists them, 0.0.0.0 means all of them. Ports below 1024 need a
-privilege (CAP_NET_BIND_SERVICE).",
+privilege (CAP_NET_BIND_SERVICE). brokerIP1 must be an address, or a name that this machine can look up.",
 };
 
 pub static START_FAILED: Problem = Problem {
@@ -132,8 +156,17 @@ exists it must be readable and whole: starting with an empty table instead would
 file, or move it away to start with an empty table.",
 };
 
+pub static STORE_UNUSABLE: Problem = Problem {
+    code: "F2005",
+    title: "the store cannot be used",
+    text: "\
+The folder at storePathRootDir must be writable, have room, and belong to no other running broker; what is in it must be what a
+broker left there. The message says which file is the matter. Nothing was changed: a damaged file is never overwritten or
+skipped by itself, only a last record that a crash left unfinished is cut off.",
+};
+
 /// All pages, by code.
-pub static CATALOGUE: [&Problem; 14] = [
+pub static CATALOGUE: [&Problem; 17] = [
     &UNREADABLE_FILE,
     &MALFORMED_LINE,
     &UNKNOWN_KEY,
@@ -142,12 +175,15 @@ pub static CATALOGUE: [&Problem; 14] = [
     &STORE_PATH_NOT_OBEYED,
     &WRONG_VALUE,
     &MALFORMED_SETTING,
+    &CONTRADICTING_KEYS,
     &FEATURE_NOT_OFFERED,
     &SECURITY_NOT_OFFERED,
+    &MODE_NOT_OFFERED,
     &PORT_IN_USE,
     &ADDRESS_NOT_USABLE,
     &START_FAILED,
     &KV_TABLE_UNUSABLE,
+    &STORE_UNUSABLE,
 ];
 
 /// The page of `code`, which may be written in any case and without its letter.

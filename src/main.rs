@@ -2,11 +2,23 @@
 //!
 //! One binary for everything; see `cli` for what it can be told and `config` for what it can be set to.
 
+#![allow(dead_code, reason = "services are being written")]
+
 use std::process::ExitCode;
 
+mod broker;
 mod cli;
+mod clock;
 mod config;
 mod errors;
+mod handlers;
+mod node;
+mod refusal;
+mod replication;
+mod requests;
+mod server;
+mod services;
+mod state;
 
 fn main() -> ExitCode {
     cli::run(std::env::args_os())

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::config::docs;
-use crate::config::namesrv_keys::NAMESRV;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -16,7 +15,7 @@ pub enum Command {
 pub fn run(command: &Command) -> ExitCode {
     match command {
         Command::Docs => {
-            super::print(&docs::page(&NAMESRV));
+            super::print(&docs::page());
             ExitCode::SUCCESS
         }
     }

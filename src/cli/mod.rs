@@ -1,6 +1,6 @@
 //! The command line: one file a noun.
 //!
-//! Called by one of Apache's names (a link `mqnamesrv` to the binary), the program is that command.
+//! Called by one of Apache's names (a link `mqnamesrv` or `mqbroker` to the binary), the program is that command.
 //! It ends with 0 if all is well; 1: the operation failed; 2: it was called wrongly; 3: a check failed; 6: nothing found.
 
 use std::ffi::OsString;
@@ -10,11 +10,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod broker;
 mod config;
 mod explain;
 mod logs;
 mod namesrv;
 mod open_files;
+mod server;
 mod signals;
 mod version;
 
@@ -33,6 +35,8 @@ struct Line {
 enum Command {
     #[command(alias = "mqnamesrv")]
     Namesrv(namesrv::Arguments),
+    #[command(alias = "mqbroker")]
+    Broker(broker::Arguments),
     Explain(explain::Arguments),
     /// Print the version.
     Version,
@@ -45,6 +49,7 @@ enum Command {
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match Line::parse_from(with_command(arguments)).command {
         Command::Namesrv(arguments) => namesrv::run(&arguments),
+        Command::Broker(arguments) => broker::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Version => version::run(),
         Command::Config(command) => config::run(&command),
@@ -55,7 +60,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn with_command(mut arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let program = arguments.next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default().to_os_string();
-    let command = (name == "mqnamesrv").then_some(name);
+    let command = (name == "mqnamesrv" || name == "mqbroker").then_some(name);
     [OsString::from("ferrymq")].into_iter().chain(command).chain(arguments).collect()
 }
 
@@ -88,6 +93,7 @@ mod tests {
             ("/usr/bin/ferrymq mqnamesrv", "ferrymq mqnamesrv"),
             ("/opt/bin/mqnamesrv -c f", "ferrymq mqnamesrv -c f"),
             ("mqnamesrv", "ferrymq mqnamesrv"),
+            ("./mqbroker -c f -n a:1", "ferrymq mqbroker -c f -n a:1"),
             ("xmqnamesrv version", "ferrymq version"),
             ("", "ferrymq"),
         ] {

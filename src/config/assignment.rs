@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::diagnostic::{Pointer, shown};
-use super::keys::Key;
+use super::keys::{Key, KeyTable};
 use super::properties::{self, Entry};
 use super::written::Origin;
 
@@ -55,10 +55,10 @@ impl<'a> Assignment<'a> {
     }
 
     /// The row that is meant. Environment variables spell keys in their own way.
-    pub fn row<C>(&self, keys: &'static [Key<C>]) -> Option<&'static Key<C>> {
+    pub fn row<C>(&self, keys: KeyTable<C>) -> Option<&'static Key<C>> {
         match self.origin {
             Origin::Environment { .. } => keys.iter().find(|key| key.is_variable(&self.key)),
-            _ => keys.iter().find(|key| key.is(&self.key)),
+            _ => keys.find(&self.key),
         }
     }
 

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use super::assignment::Assignment;
+use super::conflict::Conflict;
 use super::diagnostic::{Diagnostic, Pointer, Severity, quoted, shown};
 use super::field::WrongValue;
 use super::keys::{Class, Ignored, Key, nearest};
 use super::properties::{self, Fault};
 use super::report::Report;
-use super::sources::{STORE_PATH, StoreFile};
+use super::server::Server;
+use super::sources::StoreFile;
 use super::written::{Origin, Value, Written};
 use crate::errors::{
     DUPLICATE_KEY, KEY_WITHOUT_EFFECT, MALFORMED_LINE, Problem, STORE_PATH_NOT_OBEYED, UNKNOWN_KEY,
@@ -20,17 +22,26 @@ const IGNORED_NAMED_MAX: usize = 4;
 
 #[derive(Debug)]
 pub struct Check<'a, C: 'static> {
+    server: &'static Server<C>,
     written: Written<C>,
     report: Report,
     store: &'a StoreFile,
     is_strict: bool,
     /// Each key that was set, with the last place.
-    set: Vec<(&'static Key<C>, Origin)>,
+    set: Vec<(&'static Key<C>, Origin, Pointer)>,
+    /// Keys whose last value was none.
+    wrong: Vec<&'static str>,
 }
 
 impl<'a, C> Check<'a, C> {
-    pub fn new(written: Written<C>, report: Report, store: &'a StoreFile, is_strict: bool) -> Self {
-        Check { written, report, store, is_strict, set: Vec::new() }
+    pub fn new(
+        server: &'static Server<C>,
+        written: Written<C>,
+        report: Report,
+        store: &'a StoreFile,
+        is_strict: bool,
+    ) -> Self {
+        Check { server, written, report, store, is_strict, set: Vec::new(), wrong: Vec::new() }
     }
 
     /// The entries of a file and what could not be read in it, from top to bottom.
@@ -60,9 +71,10 @@ impl<'a, C> Check<'a, C> {
             return;
         };
         self.duplicate(key, assignment);
+        self.wrong.retain(|wrong| *wrong != key.name);
         match self.written.set(key, &assignment.value, assignment.origin.clone()) {
             Err(expected) => self.wrong_value(key, assignment, &expected),
-            Ok(()) if key.name == STORE_PATH => self.other_store_path(assignment),
+            Ok(()) if key.name == self.server.file_key => self.other_store_path(assignment),
             Ok(()) => self.refused(key, assignment),
         }
     }
@@ -95,10 +107,12 @@ impl<'a, C> Check<'a, C> {
 
     /// Remembers where a key was set, and warns if the same file did it before.
     fn duplicate(&mut self, key: &'static Key<C>, assignment: &Assignment) {
-        let Some((_, earlier)) = self.set.iter_mut().find(|(set, _)| set.name == key.name) else {
-            self.set.push((key, assignment.origin.clone()));
+        let pointer = assignment.value_pointer("");
+        let Some((_, earlier, place)) = self.set.iter_mut().find(|(set, ..)| set.name == key.name) else {
+            self.set.push((key, assignment.origin.clone(), pointer));
             return;
         };
+        *place = pointer;
         let earlier = std::mem::replace(earlier, assignment.origin.clone());
         if let (Origin::File { .. }, Origin::File { line, .. }) = (&earlier, &assignment.origin) {
             let message =
@@ -108,6 +122,7 @@ impl<'a, C> Check<'a, C> {
     }
 
     fn wrong_value(&mut self, key: &Key<C>, assignment: &Assignment, expected: &WrongValue) {
+        self.wrong.push(key.name);
         let message = format!("{} cannot be {}", key.name, quoted(assignment.value.trim()));
         let error = error(&WRONG_VALUE, message).at(assignment.value_pointer(expected.to_string()));
         // Only keys with a type can be wrong, and these have a sentence.
@@ -119,11 +134,12 @@ impl<'a, C> Check<'a, C> {
     fn other_store_path(&mut self, assignment: &Assignment) {
         let kept = self.store.absolute();
         let is_same = |value: &str| std::path::absolute(value).is_ok_and(|path| path == kept);
-        if self.written.value(STORE_PATH).is_some_and(|value| is_same(&value.text)) {
+        if self.written.value(self.server.file_key).is_some_and(|value| is_same(&value.text)) {
             return;
         }
         let kept = shown(&kept.to_string_lossy());
-        let message = format!("configStorePath is not obeyed: changes by request are kept in {kept}");
+        let key = self.server.file_key;
+        let message = format!("{key} is not obeyed: changes by request are kept in {kept}");
         let pointer = assignment.value_pointer("another file than the one that is read");
         self.report.add(Diagnostic::new(Severity::Warning, &STORE_PATH_NOT_OBEYED, message).at(pointer));
     }
@@ -161,9 +177,12 @@ impl<'a, C> Check<'a, C> {
 
     /// What was written, what is to be said about it, and how many keys were set.
     pub fn finish(mut self) -> (Written<C>, Report, usize) {
-        self.missing_home();
+        self.missing_built_in();
+        for conflict in self.written.settle(self.server.settle) {
+            self.conflict(conflict);
+        }
         self.summarise_ignored();
-        if let Some(key) = self.written.keys().iter().find(|key| key.name == STORE_PATH) {
+        if let Some(key) = self.written.keys().find(self.server.file_key) {
             // Nothing is lost if it fails: then the path is missing, which was reported.
             let path = self.store.absolute();
             let _ = self.written.set(key, &path.to_string_lossy(), self.store.origin.clone());
@@ -171,17 +190,37 @@ impl<'a, C> Check<'a, C> {
         (self.written, self.report, self.set.len())
     }
 
-    /// Without a home folder some built-in paths do not exist.
-    fn missing_home(&mut self) {
-        for key in self.written.keys() {
+    fn conflict(&mut self, conflict: Conflict) {
+        let Conflict { severity, problem, keys, message, label, help } = conflict;
+        if keys.iter().any(|key| self.wrong.contains(key)) {
+            return;
+        }
+        let diagnostic = Diagnostic::new(severity, problem, message).help(help);
+        let pointer_of = |name: &&str| self.set.iter().find(|(key, ..)| key.name == *name);
+        self.report.add(match keys.iter().find_map(pointer_of) {
+            Some((_, _, pointer)) => diagnostic.at(pointer.clone().labelled(label)),
+            None => diagnostic,
+        });
+    }
+
+    /// Without a home folder some built-in paths do not exist; without a proper host name there is no name.
+    fn missing_built_in(&mut self) {
+        for key in self.written.keys().iter() {
             let is_missing = |value: &Value| value.text.is_empty() && value.origin == Origin::BuiltIn;
             let is_missing = self.written.value(key.name).is_some_and(is_missing);
             let is_needed = matches!(key.class, Class::Effective { .. }) && !key.default.is_empty();
-            let is_given = key.name == STORE_PATH && !self.store.path.as_os_str().is_empty();
+            let is_given = key.name == self.server.file_key && !self.store.path.as_os_str().is_empty();
             if is_missing && is_needed && !is_given {
-                let message = format!("{} has no value: {} needs a home folder", key.name, key.default);
-                let error = error(&WRONG_VALUE, message);
-                self.report.add(error.help(format!("set HOME, or {}", key.name)));
+                let (name, default) = (key.name, key.default);
+                let is_path = default.starts_with("~/");
+                let why =
+                    if is_path { "needs a home folder" } else { "of this machine is none that can be used" };
+                let error = error(&WRONG_VALUE, format!("{name} has no value: {default} {why}"));
+                self.report.add(error.help(if is_path {
+                    format!("set HOME, or {name}")
+                } else {
+                    format!("set {name}")
+                }));
             }
         }
     }
@@ -189,7 +228,7 @@ impl<'a, C> Check<'a, C> {
     /// One line for all keys without effect.
     fn summarise_ignored(&mut self) {
         let mut families: Vec<(&'static Ignored, Vec<&'static str>)> = Vec::new();
-        for (key, _) in &self.set {
+        for (key, ..) in &self.set {
             let Class::Ignored(family) = &key.class else { continue };
             match families.iter_mut().find(|(known, _)| known.plural == family.plural) {
                 Some((_, names)) => names.push(key.name),

@@ -1,4 +1,4 @@
-//! The name server's configuration while it runs: shown by request 319, changed by request 318.
+//! A server's configuration while it runs: shown by requests 26 and 319, changed by requests 25 and 318.
 //!
 //! Whoever reaches the port may ask, so the answer to "may this key change?" is a list of the keys that may, each with a
 //! type and a range (CVE-2023-33246 and CVE-2023-37582 came from the opposite list). A change is checked as a whole,
@@ -10,46 +10,53 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ferrymq_namesrv::settings::{ConfigDesk, Settings, UpdateRefused};
+use ferrymq_namesrv::stored_file;
 
+use super::broker::BrokerConfig;
 use super::diagnostic::{quoted, shown};
 use super::keys::{Change, Class, Key, nearest};
 use super::namesrv_keys::NamesrvConfig;
 use super::properties;
+use super::server::Server;
 use super::written::{Origin, Written};
-use ferrymq_namesrv::stored_file;
 
 /// A request with all keys takes a few kilobytes; past this it is refused unread.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
 
-type Row = &'static Key<NamesrvConfig>;
+pub type NamesrvDesk = Desk<NamesrvConfig>;
+pub type BrokerDesk = Desk<BrokerConfig>;
 
 #[derive(Debug)]
-pub struct NamesrvDesk {
-    /// Guards what holds now. Never held across disk work, so that 319 does not wait for it.
-    written: Mutex<Written<NamesrvConfig>>,
+pub struct Desk<C: 'static> {
+    server: &'static Server<C>,
+    /// Guards what holds now. Never held across disk work, so that a request to see it does not wait for that.
+    written: Mutex<Written<C>>,
     /// Guards the file: one change at a time.
     changing: Mutex<()>,
 }
 
-impl NamesrvDesk {
-    pub fn new(written: Written<NamesrvConfig>) -> Self {
-        NamesrvDesk { written: Mutex::new(written), changing: Mutex::new(()) }
+type Changes<C> = Vec<(&'static Key<C>, String)>;
+
+impl<C: Clone> Desk<C> {
+    pub fn new(server: &'static Server<C>, written: Written<C>) -> Self {
+        Desk { server, written: Mutex::new(written), changing: Mutex::new(()) }
     }
 
-    fn written(&self) -> MutexGuard<'_, Written<NamesrvConfig>> {
+    fn written(&self) -> MutexGuard<'_, Written<C>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl ConfigDesk for NamesrvDesk {
-    fn text(&self) -> String {
+    /// All listed keys with their present values, one `key=value` a line.
+    pub fn text(&self) -> String {
         self.written().text()
     }
 
-    fn update(&self, text: &str) -> Result<Settings, UpdateRefused> {
+    /// Changes the keys named in `text` (properties syntax), all or none, and keeps them over a restart. Gives what holds
+    /// from now on.
+    pub fn change(&self, text: &str) -> Result<C, UpdateRefused> {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.written().clone();
-        let changes = changes(&old, text)?;
+        let changes = changes(self.server, &old, text)?;
         let mut new = old.clone();
         for (key, value) in &changes {
             new.set(key, value, Origin::Request).map_err(|expected| {
@@ -57,16 +64,26 @@ impl ConfigDesk for NamesrvDesk {
             })?;
         }
         if !changes.is_empty() {
-            keep(&old, &new, &changes)?;
+            keep(self.server, &old, &new, &changes)?;
         }
-        let settings = new.config().settings.clone();
+        let config = new.config().clone();
         *self.written() = new;
-        Ok(settings)
+        Ok(config)
+    }
+}
+
+impl ConfigDesk for NamesrvDesk {
+    fn text(&self) -> String {
+        Desk::text(self)
+    }
+
+    fn update(&self, text: &str) -> Result<Settings, UpdateRefused> {
+        self.change(text).map(|config| config.settings)
     }
 }
 
 /// The keys that `text` names, all of which may change by request. A key that is named twice gets its last value.
-fn changes(written: &Written<NamesrvConfig>, text: &str) -> Result<Vec<(Row, String)>, UpdateRefused> {
+fn changes<C>(server: &Server<C>, written: &Written<C>, text: &str) -> Result<Changes<C>, UpdateRefused> {
     if text.len() > REQUEST_BYTES_MAX {
         return Err(UpdateRefused::Malformed(format!("the text is longer than {REQUEST_BYTES_MAX} bytes")));
     }
@@ -74,11 +91,11 @@ fn changes(written: &Written<NamesrvConfig>, text: &str) -> Result<Vec<(Row, Str
     if let Some(fault) = properties.faults.first() {
         return Err(UpdateRefused::Malformed(format!("line {}: {}", fault.line, fault.reason)));
     }
-    let forbidden: Vec<&str> = written.config().config_black_list.split(';').map(str::trim).collect();
-    let mut changes: Vec<(Row, String)> = Vec::new();
+    let forbidden: Vec<&str> = (server.black_list)(written.config()).split(';').map(str::trim).collect();
+    let mut changes: Changes<C> = Vec::new();
     for entry in properties.entries {
-        let Some(key) = written.keys().iter().find(|key| key.is(&entry.key)) else {
-            return Err(UpdateRefused::UnknownKey(unknown(written, &entry.key)));
+        let Some(key) = server.keys.find(&entry.key) else {
+            return Err(UpdateRefused::UnknownKey(unknown(server, &entry.key)));
         };
         let is_allowed = matches!(key.class, Class::Effective { change: Change::ByRequest, .. });
         if !is_allowed || forbidden.iter().any(|name| key.is(name)) {
@@ -90,28 +107,29 @@ fn changes(written: &Written<NamesrvConfig>, text: &str) -> Result<Vec<(Row, Str
     Ok(changes)
 }
 
-fn unknown(written: &Written<NamesrvConfig>, word: &str) -> String {
-    match nearest(written.keys(), word) {
+fn unknown<C>(server: &Server<C>, word: &str) -> String {
+    match nearest(server.keys, word) {
         Some(nearest) => format!("{} is an unknown key; did you mean \"{nearest}\"?", quoted(word)),
         None => format!("{} is an unknown key", quoted(word)),
     }
 }
 
 /// Writes the changed values into the file, so that the next start finds them.
-fn keep(
-    old: &Written<NamesrvConfig>,
-    new: &Written<NamesrvConfig>,
-    changes: &[(Row, String)],
+fn keep<C>(
+    server: &Server<C>,
+    old: &Written<C>,
+    new: &Written<C>,
+    changes: &[(&'static Key<C>, String)],
 ) -> Result<(), UpdateRefused> {
-    let path = &old.config().config_store_path;
-    let refused = |reason: String| UpdateRefused::NotWritten { path: path.clone(), reason };
+    let path = (server.file)(old.config());
+    let refused = |reason: String| UpdateRefused::NotWritten { path: path.to_path_buf(), reason };
     for (key, _) in changes {
         // The file could not win over these at the next start.
         if let Some(origin @ (Origin::Environment { .. } | Origin::CommandLine)) = old.origin(key.name) {
             return Err(refused(format!("{} is set by the {origin}, which wins over the file", key.name)));
         }
     }
-    let mut text = read_or_new(path).map_err(|error| refused(error.to_string()))?;
+    let mut text = read_or_new(server, path).map_err(|error| refused(error.to_string()))?;
     if let Some(fault) = properties::read(&text).faults.first() {
         return Err(refused(format!(
             "its line {} cannot be read ({}); mend it first",
@@ -125,10 +143,14 @@ fn keep(
     stored_file::replace(path, &text).map_err(|error| refused(shown(&error.to_string())))
 }
 
-fn read_or_new(path: &Path) -> io::Result<Vec<u8>> {
+fn read_or_new<C>(server: &Server<C>, path: &Path) -> io::Result<Vec<u8>> {
     match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(b"# Changes made by request (mqadmin updateNamesrvConfig). Read at the start unless -c names another file.\n".to_vec())
+            let verb = server.update_verb;
+            let opening = format!(
+                "# Changes made by request (mqadmin {verb}). Read at the start unless -c names another file.\n"
+            );
+            Ok(opening.into_bytes())
         }
         outcome => outcome,
     }

@@ -66,7 +66,7 @@ impl fmt::Display for Diagnostic {
 }
 
 /// A place in a text, shown as its line with `^^^` below it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pointer {
     /// The file or variable.
     place: String,
@@ -88,6 +88,10 @@ impl Pointer {
         let start = before.chars().count();
         let columns = start..start + marked.trim_end().chars().count().clamp(1, MARK_CHARACTERS_MAX);
         Pointer { place, line, source: format!("{before}{marked}{after}"), columns, label }
+    }
+
+    pub fn labelled(self, label: String) -> Self {
+        Pointer { label, ..self }
     }
 
     /// The same pointer with nothing shown behind the mark, where a secret may stand.

@@ -2,63 +2,78 @@
 
 use std::fmt::Write;
 
-use super::keys::{Change, Class, Ignored, Key};
-use super::sources::Server;
+use super::broker::BROKER;
+use super::keys::{Change, Class, Ignored, Key, KeyTable};
+use super::machine::{ADDRESS, HOST_NAME};
+use super::namesrv_keys::NAMESRV;
+use super::server::Server;
 
 const OPENING: &str = "\
-# Configuration of the name server
+# Configuration
 
-Made by `ferrymq config docs` from the key table (`src/config/namesrv_keys.rs`); do not edit.
+Made by `ferrymq config docs` from the key tables (`src/config/namesrv_keys.rs`, `src/config/broker`); do not edit.
 
-Keys are those of Apache RocketMQ, and an Apache `namesrv.conf` is read unchanged. Values come from, last wins:
+Keys are those of Apache RocketMQ, and an Apache `namesrv.conf` or `broker.conf` is read unchanged. Values come from, last wins:
 
 1. what is built in,
-2. the file: `-c FILE`, else the file at `configStorePath`, if it exists,
-3. the environment: {prefix} and the key, as `{prefix}LISTEN_PORT`, `{prefix}LISTENPORT` or `{prefix}listenPort`,
-4. the command line: `--set listenPort=9877`.
+2. for a broker's `namesrvAddr`: the variable `NAMESRV_ADDR`,
+3. the file: `-c FILE`, else the file at `configStorePath` (name server) or `brokerConfigPath` (broker), if it exists,
+4. the environment: `FERRYMQ_NAMESRV_` or `FERRYMQ_BROKER_` and the key, as `FERRYMQ_NAMESRV_LISTEN_PORT`,
+   `FERRYMQ_NAMESRV_LISTENPORT` or `FERRYMQ_NAMESRV_listenPort`,
+5. the command line: `--set listenPort=9877`, and a broker's `-n ADDRESSES`.
 
 The file has the syntax of Java properties: `key=value`, `key: value` or `key value` a line, comments behind `#` or `!`, a
 backslash to continue a line, `\\uXXXX` for a character. It is read as UTF-8 (a line that is not, as Latin-1).
 
-`ferrymq namesrv -c FILE --check` lists every mistake and starts nothing; `--strict` takes unknown keys for mistakes too.
-`ferrymq namesrv -c FILE -p --origin` prints every value and where it came from. Changes by request (`mqadmin
-updateNamesrvConfig`) are written into the file, into the one line that changes.
+`ferrymq broker -c FILE --check` lists every mistake and starts nothing; `--strict` takes unknown keys for mistakes too.
+`ferrymq broker -c FILE -p --origin` prints every value and where it came from. `ferrymq namesrv` has the same options. Changes
+by request (`mqadmin updateBrokerConfig`, `updateNamesrvConfig`) are written into the file, into the one line that changes.
 
 Times are whole numbers in the unit of the key, or numbers with a unit: `500ms`, `10s`, `5m`, `1h`, `1d`. Sizes are bytes, or
 numbers with `B`, `KiB`, `MiB` or `GiB`. A path may begin with `~/`.
+
+Change `by request`: at once and by anyone who reaches the port. Change `restart`: in the file, then restart.
 ";
 
-/// The page for a server.
-pub fn page<C>(server: &Server<C>) -> String {
-    let mut page = OPENING.replace("{prefix}", server.prefix);
-    effective(&mut page, server.keys);
-    refused(&mut page, server.keys);
-    ignored(&mut page, server.keys);
+/// The page for all servers.
+pub fn page() -> String {
+    let mut page = OPENING.to_string();
+    section(&mut page, &BROKER);
+    section(&mut page, &NAMESRV);
     page
 }
 
-fn effective<C>(page: &mut String, keys: &[Key<C>]) {
+fn section<C>(page: &mut String, server: &Server<C>) {
+    let noun = server.noun;
+    page.push_str(&format!("\n## Keys of the {noun}\n"));
+    effective(page, server.keys);
+    page.push_str(&format!("\n### Keys of the {noun} that are refused\n"));
+    refused(page, server.keys);
+    page.push_str(&format!("\n### Keys of the {noun} without effect\n"));
+    ignored(page, server.keys);
+}
+
+fn effective<C>(page: &mut String, keys: KeyTable<C>) {
     page.push_str(
-        "\n## Keys\n\nChange `by request`: at once and by anyone who reaches the port. Change `restart`: in the file, then \
-         restart.\n\n| key | value | built in | change | since | what it does |\n|---|---|---|---|---|---|\n",
+        "\n| key | value | built in | change | since | what it does |\n|---|---|---|---|---|---|\n",
     );
-    for key in keys {
+    for key in keys.iter() {
         let Class::Effective { field, change, since, about } = &key.class else { continue };
         let change = match change {
             Change::ByRequest => "by request",
             Change::Restart => "restart",
         };
-        let (name, default, value) = (spelled(key), code(key.default), field.type_name());
+        let (name, default, value) = (spelled(key), built_in(key.default), field.type_name());
         row(page, &[&name, &value, &default, change, since, about]);
     }
 }
 
-fn refused<C>(page: &mut String, keys: &[Key<C>]) {
+fn refused<C>(page: &mut String, keys: KeyTable<C>) {
     page.push_str(
-        "\n## Keys that are refused\n\nNothing starts with them, since they ask for what is not offered and must not be missing \
+        "\nNothing starts with them, since they ask for what is not offered and must not be missing \
          in silence.\n\n| key | refused unless | why |\n|---|---|---|\n",
     );
-    for key in keys {
+    for key in keys.iter() {
         let Class::Refused { harmless, reason, .. } = &key.class else { continue };
         let unless: Vec<String> = harmless.iter().map(|value| code(value)).collect();
         let unless = if unless.is_empty() { "empty".to_string() } else { unless.join(" or ") };
@@ -66,13 +81,13 @@ fn refused<C>(page: &mut String, keys: &[Key<C>]) {
     }
 }
 
-fn ignored<C>(page: &mut String, keys: &[Key<C>]) {
+fn ignored<C>(page: &mut String, keys: KeyTable<C>) {
     page.push_str(
-        "\n## Keys without effect\n\nKnown from Apache RocketMQ and accepted, so that a file works unchanged; those that are set \
+        "\nKnown from Apache RocketMQ and accepted, so that a file works unchanged; those that are set \
          are listed once at the start.\n\n| keys | why they have no effect |\n|---|---|\n",
     );
     let mut families: Vec<(&Ignored, Vec<String>)> = Vec::new();
-    for key in keys {
+    for key in keys.iter() {
         let Class::Ignored(family) = &key.class else { continue };
         match families.iter_mut().find(|(known, _)| known.plural == family.plural) {
             Some((_, names)) => names.push(spelled(key)),
@@ -94,7 +109,32 @@ fn code(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("`{text}`") }
 }
 
+fn built_in(default: &str) -> String {
+    match default {
+        HOST_NAME => "the host's name".to_string(),
+        ADDRESS => "an address of this machine".to_string(),
+        text => code(text),
+    }
+}
+
 fn spelled<C>(key: &Key<C>) -> String {
     let also: String = key.aliases.iter().map(|alias| format!(" (also `{alias}`)")).collect();
     format!("`{}`{also}", key.name)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_manual_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/config.md");
+        let page = super::page();
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == page,
+            "docs/config.md is out of date: run `UPDATE=1 cargo test -p ferrymq` and commit it"
+        );
+    }
 }

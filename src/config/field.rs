@@ -2,14 +2,20 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use super::machine::Machine;
 
 /// A place in the configuration `C`, with the type and the range of what may go there.
 #[derive(Debug)]
 pub enum Field<C: 'static> {
     Switch(fn(&mut C) -> &mut bool),
     Number(RangeInclusive<u64>, fn(&mut C) -> &mut usize),
+    /// A number that Java holds in an int.
+    Integer(RangeInclusive<i32>, fn(&mut C) -> &mut i32),
+    /// Of a whole.
+    Percent(RangeInclusive<u8>, fn(&mut C) -> &mut u8),
     Port(fn(&mut C) -> &mut u16),
     Size(RangeInclusive<u64>, fn(&mut C) -> &mut usize),
     /// The range is in the unit.
@@ -17,6 +23,8 @@ pub enum Field<C: 'static> {
     Path(fn(&mut C) -> &mut PathBuf),
     Address(fn(&mut C) -> &mut IpAddr),
     Text(fn(&mut C) -> &mut String),
+    /// What is expected, and what puts it there and gives it back in its usual form.
+    Parsed(&'static str, fn(&mut C, &str) -> Option<String>),
 }
 
 /// What a bare number means in a key that holds a time.
@@ -24,6 +32,7 @@ pub enum Field<C: 'static> {
 pub enum Unit {
     Milliseconds,
     Seconds,
+    Hours,
 }
 
 impl Unit {
@@ -31,6 +40,7 @@ impl Unit {
         match self {
             Unit::Milliseconds => 1,
             Unit::Seconds => 1000,
+            Unit::Hours => 3_600_000,
         }
     }
 
@@ -38,6 +48,7 @@ impl Unit {
         match self {
             Unit::Milliseconds => "milliseconds",
             Unit::Seconds => "seconds",
+            Unit::Hours => "hours",
         }
     }
 }
@@ -49,6 +60,8 @@ pub enum WrongValue {
     Switch,
     #[error("expected a whole number from {} to {}", .0.start(), .0.end())]
     Number(RangeInclusive<u64>),
+    #[error("expected a whole number from {} to {}", .0.start(), .0.end())]
+    Integer(RangeInclusive<i32>),
     #[error("expected {} to {}, in bytes or with KiB, MiB or GiB behind it", size(*.0.start()), size(*.0.end()))]
     Size(RangeInclusive<u64>),
     #[error("expected {} from {} to {}, or a time with a unit such as 10s", .0.name(), .1.start(), .1.end())]
@@ -61,16 +74,27 @@ pub enum WrongValue {
     Home,
     #[error("expected an IP address of this machine, or 0.0.0.0 for all of them")]
     Address,
+    #[error("expected {0}")]
+    Parsed(&'static str),
 }
 
 impl<C> Field<C> {
     /// Checks `text`, puts its value into `config`, and gives the value back in the form Apache's tools read.
-    pub fn put(&self, config: &mut C, text: &str, home: Option<&Path>) -> Result<String, WrongValue> {
+    pub fn put(&self, config: &mut C, text: &str, machine: &Machine) -> Result<String, WrongValue> {
         let text = text.trim();
         match self {
             Field::Switch(place) => put(place(config), switch(text)?),
             Field::Number(range, place) => {
                 put(place(config), whole(text, range).ok_or(WrongValue::Number(range.clone()))?)
+            }
+            Field::Integer(range, place) => {
+                let number = text.parse().ok().filter(|number| range.contains(number));
+                put(place(config), number.ok_or(WrongValue::Integer(range.clone()))?)
+            }
+            Field::Percent(range, place) => {
+                let number = text.parse().ok().filter(|number| range.contains(number));
+                let expected = || WrongValue::Number((*range.start()).into()..=(*range.end()).into());
+                put(place(config), number.ok_or_else(expected)?)
             }
             Field::Port(place) => {
                 put(place(config), text.parse().map_err(|_| WrongValue::Number(0..=65535))?)
@@ -86,12 +110,13 @@ impl<C> Field<C> {
                 Ok(count.to_string())
             }
             Field::Path(place) => {
-                let path = path(text, home)?;
+                let path = path(text, machine)?;
                 *place(config) = PathBuf::from(&path);
                 Ok(path)
             }
             Field::Address(place) => put(place(config), text.parse().map_err(|_| WrongValue::Address)?),
             Field::Text(place) => put(place(config), text.to_string()),
+            Field::Parsed(expected, parse) => parse(config, text).ok_or(WrongValue::Parsed(expected)),
         }
     }
 
@@ -100,12 +125,15 @@ impl<C> Field<C> {
         match self {
             Field::Switch(_) => "true or false".to_string(),
             Field::Number(range, _) => format!("number, {} to {}", range.start(), range.end()),
+            Field::Integer(range, _) => format!("number, {} to {}", range.start(), range.end()),
+            Field::Percent(range, _) => format!("percent, {} to {}", range.start(), range.end()),
             Field::Port(_) => "port, 0 to 65535".to_string(),
             Field::Size(range, _) => format!("size, {} to {}", size(*range.start()), size(*range.end())),
             Field::Time(unit, range, _) => format!("{}, {} to {}", unit.name(), range.start(), range.end()),
             Field::Path(_) => "path".to_string(),
             Field::Address(_) => "IP address".to_string(),
             Field::Text(_) => "text".to_string(),
+            Field::Parsed(expected, _) => (*expected).to_string(),
         }
     }
 }
@@ -157,13 +185,15 @@ fn time(text: &str, unit: Unit, range: &RangeInclusive<u64>) -> Result<u64, Wron
     if range.contains(&count) { Ok(count) } else { Err(WrongValue::Time(unit, range.clone())) }
 }
 
-fn path(text: &str, home: Option<&Path>) -> Result<String, WrongValue> {
+fn path(text: &str, machine: &Machine) -> Result<String, WrongValue> {
     if text.is_empty() || text.contains(char::is_control) {
         return Err(WrongValue::Path);
     }
     match text.strip_prefix("~/") {
         None => Ok(text.to_string()),
-        Some(rest) => Ok(home.ok_or(WrongValue::Home)?.join(rest).to_string_lossy().into_owned()),
+        Some(rest) => {
+            Ok(machine.home.as_ref().ok_or(WrongValue::Home)?.join(rest).to_string_lossy().into_owned())
+        }
     }
 }
 

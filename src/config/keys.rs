@@ -1,7 +1,8 @@
 //! The key table: everything there is to know about a key, once.
 //!
-//! One row a key; parser, dump, manual and did-you-mean all read it. A server's rows stand in a file of their own
-//! (`namesrv_keys`); adding a setting is adding a row, whose [`Field`] says where in the server's configuration it goes.
+//! One row a key; parser, dump, manual and did-you-mean all read it. A server's rows stand in files of their own
+//! (`namesrv_keys`, `broker`); adding a setting is adding a row, whose [`Field`] says where in the server's configuration
+//! it goes.
 
 use super::field::Field;
 use crate::errors::Problem;
@@ -12,9 +13,19 @@ pub struct Key<C: 'static> {
     /// Other spellings that are accepted.
     pub aliases: &'static [&'static str],
     pub default: &'static str,
-    /// Whether Apache's tools expect it in the answer to `getNamesrvConfig`.
-    pub is_listed: bool,
+    pub listing: Listing,
+    /// Whether it is among the few that Apache's `-m` prints.
+    pub is_important: bool,
     pub class: Class<C>,
+}
+
+/// Whether Apache's tools expect a key in the answer to `getNamesrvConfig` or `getBrokerConfig`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    Never,
+    Always,
+    /// Not without a value: in Java it is null then.
+    IfSet,
 }
 
 /// What a key does here.
@@ -56,8 +67,20 @@ pub struct Ignored {
 }
 
 impl<C> Key<C> {
+    pub const fn effective(
+        name: &'static str,
+        default: &'static str,
+        field: Field<C>,
+        change: Change,
+        about: &'static str,
+    ) -> Self {
+        let class = Class::Effective { field, change, since: "0.1.0", about };
+        Key { name, aliases: &[], default, listing: Listing::Always, is_important: false, class }
+    }
+
     pub const fn ignored(name: &'static str, default: &'static str, family: &'static Ignored) -> Self {
-        Key { name, aliases: &[], default, is_listed: false, class: Class::Ignored(family) }
+        let class = Class::Ignored(family);
+        Key { name, aliases: &[], default, listing: Listing::Never, is_important: false, class }
     }
 
     pub const fn refused(
@@ -67,17 +90,24 @@ impl<C> Key<C> {
         problem: &'static Problem,
         reason: &'static str,
     ) -> Self {
-        Key {
-            name,
-            aliases: &[],
-            default,
-            is_listed: false,
-            class: Class::Refused { harmless, problem, reason },
-        }
+        let class = Class::Refused { harmless, problem, reason };
+        Key { name, aliases: &[], default, listing: Listing::Never, is_important: false, class }
     }
 
     pub const fn listed(self) -> Self {
-        Key { is_listed: true, ..self }
+        Key { listing: Listing::Always, ..self }
+    }
+
+    pub const fn listed_if_set(self) -> Self {
+        Key { listing: Listing::IfSet, ..self }
+    }
+
+    pub const fn important(self) -> Self {
+        Key { is_important: true, ..self }
+    }
+
+    pub const fn also(self, aliases: &'static [&'static str]) -> Self {
+        Key { aliases, ..self }
     }
 
     /// Whether `spelling` means this key. Case counts, as in Java.
@@ -99,8 +129,31 @@ fn letters(name: &str) -> impl Iterator<Item = char> {
     name.chars().filter(char::is_ascii_alphanumeric).map(|character| character.to_ascii_lowercase())
 }
 
+/// All rows of a server, theme by theme.
+#[derive(Debug)]
+pub struct KeyTable<C: 'static>(pub &'static [&'static [Key<C>]]);
+
+impl<C> Clone for KeyTable<C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for KeyTable<C> {}
+
+impl<C> KeyTable<C> {
+    pub fn iter(self) -> impl Iterator<Item = &'static Key<C>> {
+        self.0.iter().copied().flatten()
+    }
+
+    /// The row that `spelling` means.
+    pub fn find(self, spelling: &str) -> Option<&'static Key<C>> {
+        self.iter().find(|key| key.is(spelling))
+    }
+}
+
 /// The key in `table` whose name is most like `word`, if one is like it at all.
-pub fn nearest<C>(table: &'static [Key<C>], word: &str) -> Option<&'static str> {
+pub fn nearest<C>(table: KeyTable<C>, word: &str) -> Option<&'static str> {
     /// No key is so long; comparing costs the product of both lengths.
     const WORD_BYTES_MAX: usize = 100;
     /// Fewer letters are the start of too many words.

@@ -5,15 +5,19 @@
 //! `desk` shows and changes it while the server runs. Mistakes are reported in full before anything starts.
 
 mod assignment;
+pub mod broker;
 mod check;
+mod conflict;
 pub mod desk;
 mod diagnostic;
 pub mod docs;
 mod field;
 mod keys;
+pub mod machine;
 pub mod namesrv_keys;
 pub mod properties;
 mod report;
+pub mod server;
 pub mod sources;
 pub mod written;
 

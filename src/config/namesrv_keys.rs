@@ -11,8 +11,8 @@ use ferrymq_namesrv::settings::Settings;
 use ferrymq_proto::net::Limits;
 
 use super::field::{Field, Unit};
-use super::keys::{Change, Class, Ignored, Key};
-use super::sources::Server;
+use super::keys::{Change, Ignored, Key, KeyTable};
+use super::server::Server;
 use crate::errors::{FEATURE_NOT_OFFERED, SECURITY_NOT_OFFERED};
 
 /// What a name server is started with.
@@ -57,8 +57,20 @@ impl NamesrvConfig {
 }
 
 /// How a name server is configured.
-pub static NAMESRV: Server<NamesrvConfig> =
-    Server { keys: KEYS, prefix: "FERRYMQ_NAMESRV_", blank: NamesrvConfig::blank };
+pub static NAMESRV: Server<NamesrvConfig> = Server {
+    noun: "name server",
+    command: "namesrv",
+    sample: "namesrv.conf",
+    keys: KEYS,
+    prefix: "FERRYMQ_NAMESRV_",
+    variables: &[],
+    file_key: "configStorePath",
+    update_verb: "updateNamesrvConfig",
+    blank: NamesrvConfig::blank,
+    settle: |_| Vec::new(),
+    file: |config| &config.config_store_path,
+    black_list: |config| &config.config_black_list,
+};
 
 /// The row of a switch that anyone may turn.
 const fn switch(
@@ -77,8 +89,7 @@ const fn row(
     change: Change,
     about: &'static str,
 ) -> Key<NamesrvConfig> {
-    let class = Class::Effective { field, change, since: "0.1.0", about };
-    Key { name, aliases: &[], default, is_listed: true, class }
+    Key::effective(name, default, field, change, about)
 }
 
 const fn no_effect(
@@ -128,7 +139,7 @@ static TLS_DETAILS: Ignored =
     Ignored { plural: "TLS keys", reason: "they only refine TLS, which is not offered yet" };
 
 /// Every key, Apache's in the order of its classes.
-pub static KEYS: &[Key<NamesrvConfig>] = &[
+pub static KEYS: KeyTable<NamesrvConfig> = KeyTable(&[&[
     // NamesrvConfig
     no_effect("rocketmqHome", "", &HOME).listed(),
     row(
@@ -179,18 +190,14 @@ pub static KEYS: &[Key<NamesrvConfig>] = &[
         Change::ByRequest,
         "How often brokers that fell silent are looked for and forgotten.",
     ),
-    Key {
-        name: "unRegisterBrokerQueueCapacity",
-        aliases: &["unregisterBrokerQueueCapacity"],
-        default: "3000",
-        is_listed: true,
-        class: Class::Effective {
-            field: Field::Number(1..=1_000_000, |config| &mut config.settings.unregister_broker_queue_capacity),
-            change: Change::Restart,
-            since: "0.1.0",
-            about: "Brokers that leave may wait for each other so many at a time; past this one hears an error and tries again.",
-        },
-    },
+    row(
+        "unRegisterBrokerQueueCapacity",
+        "3000",
+        Field::Number(1..=1_000_000, |config| &mut config.settings.unregister_broker_queue_capacity),
+        Change::Restart,
+        "Brokers that leave may wait for each other so many at a time; past this one hears an error and tries again.",
+    )
+    .also(&["unregisterBrokerQueueCapacity"]),
     switch(
         "supportActingMaster",
         "false",
@@ -354,7 +361,7 @@ pub static KEYS: &[Key<NamesrvConfig>] = &[
     no_controller("controllerStorePath", ""),
     no_controller("electMasterMaxRetryCount", "3"),
     no_controller("enableElectUncleanMaster", "false"),
-    Key { aliases: &["isProcessReadEvent"], ..no_controller("processReadEvent", "false") },
+    no_controller("processReadEvent", "false").also(&["isProcessReadEvent"]),
     no_controller("notifyBrokerRoleChanged", "true"),
     no_controller("scanInactiveMasterInterval", "5000"),
     no_controller("metricsExporterType", "DISABLE"),
@@ -392,7 +399,7 @@ pub static KEYS: &[Key<NamesrvConfig>] = &[
     no_client("tls.client.certPath", ""),
     no_client("tls.client.authServer", "false"),
     no_client("tls.client.trustCertPath", ""),
-];
+]]);
 
 #[cfg(test)]
 mod tests;

@@ -9,35 +9,25 @@ use std::path::{Path, PathBuf};
 use super::assignment::Assignment;
 use super::check::Check;
 use super::diagnostic::{Diagnostic, Severity, quoted, shown};
-use super::keys::Key;
+use super::machine::Machine;
 use super::report::Report;
+use super::server::Server;
 use super::written::{Origin, Written};
 use crate::errors::{MALFORMED_SETTING, UNREADABLE_FILE};
 
 /// A configuration file is written by hand; past this it is something else.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// The key for the file itself, in every server's table.
-pub const STORE_PATH: &str = "configStorePath";
 const JAVA_OPTIONS: &str = "JAVA_OPT_EXT";
-
-/// A kind of server, as far as its configuration goes.
-#[derive(Debug)]
-pub struct Server<C: 'static> {
-    pub keys: &'static [Key<C>],
-    /// In front of a key in the environment.
-    pub prefix: &'static str,
-    pub blank: fn() -> C,
-}
 
 #[derive(Debug, Default)]
 pub struct Sources {
-    /// `-c`: must be readable. Without it the file at configStorePath is read if it exists.
+    /// `-c`: must be readable. Without it the file that the server's own key names is read if it exists.
     pub file: Option<PathBuf>,
-    /// Of the process. Only variables with the server's prefix count.
+    /// Of the process. Only variables with the server's prefix count, and few of Apache's.
     pub environment: Vec<(String, String)>,
     /// `--set`: `KEY=VALUE` each.
     pub settings: Vec<String>,
-    pub home: Option<PathBuf>,
+    pub machine: Machine,
     /// Unknown keys are errors.
     pub is_strict: bool,
 }
@@ -53,7 +43,7 @@ pub struct Loaded<C: 'static> {
 }
 
 /// Reads all sources of a server.
-pub fn load<C>(server: &Server<C>, sources: &Sources) -> Loaded<C> {
+pub fn load<C>(server: &'static Server<C>, sources: &Sources) -> Loaded<C> {
     let mut report = Report::default();
     let mut outside = variables(server.prefix, &sources.environment);
     for text in &sources.settings {
@@ -62,14 +52,19 @@ pub fn load<C>(server: &Server<C>, sources: &Sources) -> Loaded<C> {
             None => report.add(malformed_setting(text)),
         }
     }
-    let mut written = Written::built_in(server.keys, (server.blank)(), sources.home.clone());
-    let store = StoreFile::choose(&mut written, sources, &outside);
+    let mut written = Written::built_in(server.keys, (server.blank)(), sources.machine.clone());
+    let store = StoreFile::choose(server, &mut written, sources, &outside);
     let text = store.read().unwrap_or_else(|diagnostic| {
         report.add(diagnostic);
         None
     });
 
-    let mut check = Check::new(written, report, &store, sources.is_strict);
+    let mut check = Check::new(server, written, report, &store, sources.is_strict);
+    for (name, value) in &sources.environment {
+        if server.variables.contains(&name.as_str()) && !value.trim().is_empty() {
+            check.assign(&Assignment::in_environment("", name, value));
+        }
+    }
     if let Some(text) = &text {
         check.assign_file(&store.path, text);
     }
@@ -118,17 +113,22 @@ pub struct StoreFile {
 
 impl StoreFile {
     /// `-c`, else what the sources outside the file say, else the built-in path.
-    fn choose<C>(written: &mut Written<C>, sources: &Sources, outside: &[Assignment]) -> Self {
+    fn choose<C>(
+        server: &Server<C>,
+        written: &mut Written<C>,
+        sources: &Sources,
+        outside: &[Assignment],
+    ) -> Self {
         if let Some(path) = &sources.file {
             return StoreFile { path: path.clone(), origin: Origin::CommandLine, is_demanded: true };
         }
         for assignment in outside {
-            if let Some(key) = assignment.row(written.keys()).filter(|key| key.name == STORE_PATH) {
+            if let Some(key) = assignment.row(written.keys()).filter(|key| key.name == server.file_key) {
                 // A wrong value is reported when all values are checked; the file is then looked for elsewhere.
                 let _ = written.set(key, &assignment.value, assignment.origin.clone());
             }
         }
-        let (path, origin) = match written.value(STORE_PATH) {
+        let (path, origin) = match written.value(server.file_key) {
             Some(value) => (PathBuf::from(&value.text), value.origin.clone()),
             None => (PathBuf::new(), Origin::BuiltIn),
         };

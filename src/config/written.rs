@@ -8,7 +8,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::field::WrongValue;
-use super::keys::{Class, Key};
+use super::keys::{Class, Key, KeyTable, Listing};
+use super::machine::Machine;
 use super::properties::{escape_key, escape_value};
 
 /// Where a value came from.
@@ -41,19 +42,20 @@ pub struct Value {
 
 #[derive(Clone, Debug)]
 pub struct Written<C: 'static> {
-    keys: &'static [Key<C>],
+    keys: KeyTable<C>,
     config: C,
     /// By name. Invariant: every key has one.
     values: BTreeMap<&'static str, Value>,
-    home: Option<PathBuf>,
+    machine: Machine,
 }
 
 impl<C> Written<C> {
-    /// The built-in values of all keys, laid over `blank`. Those that need the home folder are missing without it.
-    pub fn built_in(keys: &'static [Key<C>], blank: C, home: Option<PathBuf>) -> Self {
-        let mut written = Written { keys, config: blank, values: BTreeMap::new(), home };
-        for key in keys {
-            if written.set(key, key.default, Origin::BuiltIn).is_err() {
+    /// The built-in values of all keys, laid over `blank`. Those that the machine cannot give are missing.
+    pub fn built_in(keys: KeyTable<C>, blank: C, machine: Machine) -> Self {
+        let mut written = Written { keys, config: blank, values: BTreeMap::new(), machine };
+        for key in keys.iter() {
+            let default = written.machine.filled(key.default);
+            if written.set(key, &default, Origin::BuiltIn).is_err() {
                 let missing = Value { text: String::new(), origin: Origin::BuiltIn };
                 written.values.insert(key.name, missing);
             }
@@ -64,19 +66,24 @@ impl<C> Written<C> {
     /// Gives `key` the value that `text` means, or says what was expected.
     pub fn set(&mut self, key: &'static Key<C>, text: &str, origin: Origin) -> Result<(), WrongValue> {
         let text = match &key.class {
-            Class::Effective { field, .. } => field.put(&mut self.config, text, self.home.as_deref())?,
+            Class::Effective { field, .. } => field.put(&mut self.config, text, &self.machine)?,
             Class::Ignored(_) | Class::Refused { .. } => text.trim().to_string(),
         };
         self.values.insert(key.name, Value { text, origin });
         Ok(())
     }
 
-    pub fn keys(&self) -> &'static [Key<C>] {
+    pub fn keys(&self) -> KeyTable<C> {
         self.keys
     }
 
     pub fn config(&self) -> &C {
         &self.config
+    }
+
+    /// What follows from several keys is worked out last.
+    pub fn settle<T>(&mut self, settle: impl FnOnce(&mut C) -> T) -> T {
+        settle(&mut self.config)
     }
 
     pub fn value(&self, name: &str) -> Option<&Value> {
@@ -99,9 +106,21 @@ impl<C> Written<C> {
         lines.into_iter().map(|(line, origin)| format!("{line:width$}   {origin}\n")).collect()
     }
 
+    /// The few that say what the server is.
+    pub fn important_text(&self) -> String {
+        let is_important = |name| self.keys.find(name).is_some_and(|key| key.is_important);
+        let important = self.listed().filter(|(name, _)| is_important(name));
+        important.map(|(name, value)| format!("{}\n", line(name, value))).collect()
+    }
+
     fn listed(&self) -> impl Iterator<Item = (&'static str, &Value)> {
-        let is_listed = |name: &str| self.keys.iter().any(|key| key.is_listed && key.name == name);
-        self.values.iter().map(|(name, value)| (*name, value)).filter(move |(name, _)| is_listed(name))
+        let is_listed = |name: &str, value: &Value| match self.keys.find(name).map(|key| key.listing) {
+            Some(Listing::Always) => true,
+            Some(Listing::IfSet) => !value.text.is_empty(),
+            Some(Listing::Never) | None => false,
+        };
+        let values = self.values.iter().map(|(name, value)| (*name, value));
+        values.filter(move |(name, value)| is_listed(name, value))
     }
 }
 

@@ -1,18 +1,19 @@
-//! How fast the log takes records of 1 KiB, beside what the disk gives to plain calls in the same run.
+//! How fast the log takes and gives records of 1 KiB, beside what the disk gives to plain calls in the same run.
 //!
 //! ```text
 //! append FOLDER [SECONDS] [ROUNDS]
 //! ```
-//! Prints one line a case and round, and the medians at the end.
+//! Each round runs all cases one after the other, each plain one right behind the one it stands beside. Prints one line a case and
+//! round; at the end the medians, the slowest and the fastest round, and what the log reaches of the plain calls.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::IoSlice;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -20,65 +21,240 @@ use ferrymq_proto::name::TopicName;
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::{NewRecord, SysFlag, stamp};
 use ferrymq_storage::disk::RealDisk;
-use ferrymq_storage::{Appender, BootId, FatalHook, FlushMode, Layout, LogThreads, Settings, recovery};
+use ferrymq_storage::disk::simulated::Dice;
+use ferrymq_storage::{Appender, BootId, FatalHook, FlushMode, Layout, Log, LogThreads, Settings, recovery};
 
 const RECORD_BYTES: usize = 1024;
 const WRITERS: [usize; 4] = [1, 8, 64, 256];
 /// Records that one write takes at most: those that wait.
 const BATCH_MAX: usize = 64;
+/// Of the log that is read.
+const READ_BYTES: usize = 256 << 20;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number =
         |at: usize, default| arguments.get(at).map_or(default, |text| text.parse().expect("a number"));
     let folder = Path::new(arguments.first().expect("a folder")).join("append-example");
-    let time = Duration::from_secs(number(1, 2));
-    let mut results: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let bench = Bench { folder, time: Duration::from_secs(number(1, 2)) };
+    let mut figures = Figures::default();
     for round in 0..number(2, 1) {
-        let mut case = |name: String, run: &dyn Fn(&Path) -> f64| {
-            drop(fs::remove_dir_all(&folder));
-            fs::create_dir_all(&folder).unwrap();
-            let rate = run(&folder);
-            println!("{round} {name}: {rate:.0} records/s, {:.1} MB/s", rate * RECORD_BYTES as f64 / 1e6);
-            results.entry(name).or_default().push(rate);
-        };
-        case("raw pwrite".into(), &|folder| raw(folder, time, BATCH_MAX, false));
-        case("raw pwrite + fdatasync".into(), &|folder| raw(folder, time, 1, true));
-        case("page cache, no writers but the log".into(), &|folder| alone(folder, time));
-        for writers in WRITERS {
-            case(format!("page cache, {writers:3} writers"), &|folder| {
-                log(folder, time, writers, FlushMode::Async)
-            });
-            case(format!("fsync,      {writers:3} writers"), &|folder| {
-                log(folder, time, writers, FlushMode::Sync)
-            });
+        figures.round = round;
+        bench.appends(&mut figures);
+        bench.reads(&mut figures);
+    }
+    drop(fs::remove_dir_all(&bench.folder));
+    figures.print();
+}
+
+/// Records a second, by case and round.
+#[derive(Default)]
+struct Figures {
+    round: u64,
+    rates: BTreeMap<String, Vec<f64>>,
+    /// Cases, and what they are measured by.
+    shares: Vec<(String, String)>,
+}
+
+impl Figures {
+    fn note(&mut self, case: &str, rate: f64) {
+        println!("{} {case}: {rate:.0} records/s, {:.1} MB/s", self.round, rate * RECORD_BYTES as f64 / 1e6);
+        self.rates.entry(case.to_owned()).or_default().push(rate);
+    }
+
+    fn compare(&mut self, case: &str, with: &str) {
+        let share = (case.to_owned(), with.to_owned());
+        if !self.shares.contains(&share) {
+            self.shares.push(share);
         }
     }
-    drop(fs::remove_dir_all(&folder));
-    println!("medians:");
-    for (name, mut rates) in results {
-        rates.sort_by(f64::total_cmp);
-        let rate = rates[rates.len() / 2];
-        println!("{name}: {rate:.0} records/s, {:.1} MB/s", rate * RECORD_BYTES as f64 / 1e6);
+
+    fn print(&self) {
+        println!("\nmedian (slowest to fastest round), records/s:");
+        for (case, rates) in &self.rates {
+            let (low, middle, high) = spread(rates);
+            let megabytes = middle * RECORD_BYTES as f64 / 1e6;
+            println!("{case:44} {middle:9.0} ({low:.0} to {high:.0}), {megabytes:.1} MB/s");
+        }
+        println!("\nshare in the same round, median (lowest to highest):");
+        for (case, with) in &self.shares {
+            let rounds = self.rates[case].iter().zip(&self.rates[with]);
+            let shares: Vec<_> = rounds.map(|(rate, plain)| rate / plain).collect();
+            let (low, middle, high) = spread(&shares);
+            println!("{case:44} {middle:6.2} ({low:.2} to {high:.2}) of {with}");
+        }
     }
 }
 
-/// Writes into a file that has its room already, as segments have.
-fn raw(folder: &Path, time: Duration, records: usize, sync: bool) -> f64 {
-    let file = OpenOptions::new().create_new(true).read(true).write(true).open(folder.join("raw")).unwrap();
-    let length = Settings::SEGMENT_BYTES_DEFAULT;
-    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, length).unwrap();
-    file.sync_all().unwrap();
-    let bytes = vec![7; records * RECORD_BYTES];
-    let (begun, mut count) = (Instant::now(), 0);
-    while begun.elapsed() < time {
-        file.write_all_at(&bytes, (count * RECORD_BYTES) as u64 % length).unwrap();
-        if sync {
-            file.sync_data().unwrap();
-        }
-        count += records;
+fn spread(figures: &[f64]) -> (f64, f64, f64) {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1])
+}
+
+struct Bench {
+    folder: PathBuf,
+    time: Duration,
+}
+
+impl Bench {
+    /// An empty folder. What earlier cases wrote is out of the way.
+    fn fresh(&self) -> &Path {
+        drop(fs::remove_dir_all(&self.folder));
+        fs::create_dir_all(&self.folder).unwrap();
+        rustix::fs::sync();
+        &self.folder
     }
-    count as f64 / begun.elapsed().as_secs_f64()
+
+    fn appends(&self, figures: &mut Figures) {
+        let cached = |records: usize| format!("plain pwrite of {:3} KiB", records * RECORD_BYTES / 1024);
+        let synced = "plain pwrite of 1 KiB + fdatasync, one by one";
+        figures.note(&cached(1), self.plain(1, false));
+        figures.note("the log alone, page cache, 64 KiB", self.alone(BATCH_MAX));
+        figures.note(&cached(BATCH_MAX), self.plain(BATCH_MAX, false));
+        figures.compare("the log alone, page cache, 64 KiB", &cached(BATCH_MAX));
+        for writers in WRITERS {
+            let case = format!("the log, page cache, {writers:3} writers");
+            let (rate, batch) = self.log(writers, FlushMode::Async);
+            println!("  {batch:.1} records a write");
+            figures.note(&case, rate);
+            // Behind it, what the disk gives to writes of the same size.
+            let with = format!("plain pwrite as of {writers:3} writers");
+            figures.note(&with, self.plain((batch.round() as usize).max(1), false));
+            figures.compare(&case, &with);
+            figures.compare(&case, &cached(1));
+        }
+        figures.note(synced, self.plain(1, true));
+        for writers in WRITERS {
+            let case = format!("the log, fsync,      {writers:3} writers");
+            let (rate, batch) = self.log(writers, FlushMode::Sync);
+            println!("  {batch:.1} records a write");
+            figures.note(&case, rate);
+            figures.compare(&case, synced);
+            if writers > 1 {
+                figures.compare(&case, "the log, fsync,        1 writers");
+            }
+        }
+    }
+
+    /// Writes into a file that has its room already, as segments have.
+    fn plain(&self, records: usize, sync: bool) -> f64 {
+        let file = new_file(&self.fresh().join("plain"));
+        let length = Settings::SEGMENT_BYTES_DEFAULT;
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, length).unwrap();
+        file.sync_all().unwrap();
+        let bytes = vec![7; records * RECORD_BYTES];
+        let (begun, mut count) = (Instant::now(), 0);
+        while begun.elapsed() < self.time {
+            file.write_all_at(&bytes, (count * RECORD_BYTES) as u64 % length).unwrap();
+            if sync {
+                file.sync_data().unwrap();
+            }
+            count += records;
+        }
+        count as f64 / begun.elapsed().as_secs_f64()
+    }
+
+    /// Batches one behind the other, as the plain case: what the log itself costs, without the ways of the writers.
+    fn alone(&self, records: usize) -> f64 {
+        let mut appender = open(self.fresh(), FlushMode::Async);
+        let threads = LogThreads::start(appender.log()).unwrap();
+        let mut batch = Batch::new(records);
+        let (begun, mut count) = (Instant::now(), 0);
+        while begun.elapsed() < self.time {
+            batch.append(&mut appender, records);
+            count += records;
+        }
+        let rate = count as f64 / begun.elapsed().as_secs_f64();
+        drop(threads);
+        appender.close().unwrap();
+        rate
+    }
+
+    /// Each writer has one record under way, and sends the next one when that is acknowledged. One thread stands for them all, as
+    /// the tasks of a runtime do; this one appends what waits, as a proposer does. Says how many records a write took.
+    fn log(&self, writers: usize, mode: FlushMode) -> (f64, f64) {
+        let mut appender = open(self.fresh(), mode);
+        let threads = LogThreads::start(appender.log()).unwrap();
+        let (sender, records) = mpsc::sync_channel::<()>(writers);
+        let (acknowledge, acknowledged) = mpsc::sync_channel::<usize>(writers);
+        acknowledge.send(writers).unwrap();
+        let (time, begun) = (self.time, Instant::now());
+        let counted = std::thread::scope(|scope| {
+            let clients = scope.spawn(move || write_until(begun + time, &sender, &acknowledged));
+            let mut batch = Batch::new(BATCH_MAX);
+            let mut writes = 0;
+            while records.recv().is_ok() {
+                let count = 1 + records.try_iter().take(BATCH_MAX - 1).count();
+                let end = batch.append(&mut appender, count);
+                let acknowledge = acknowledge.clone();
+                // At the end nobody may be there to hear it.
+                let done = move |result: Result<(), _>| drop(result.map(|()| acknowledge.send(count)));
+                appender.log().acknowledge(end, Box::new(done));
+                writes += 1;
+            }
+            (clients.join().unwrap() as f64, f64::from(writes))
+        });
+        let rate = counted.0 / begun.elapsed().as_secs_f64();
+        drop(threads);
+        appender.close().unwrap();
+        (rate, counted.0 / counted.1)
+    }
+
+    fn reads(&self, figures: &mut Figures) {
+        let mut appender = open(self.fresh(), FlushMode::Async);
+        let mut batch = Batch::new(BATCH_MAX);
+        while (appender.log().written().0 as usize) < READ_BYTES {
+            batch.append(&mut appender, BATCH_MAX);
+        }
+        let log = appender.log().clone();
+        let plain = File::open(self.folder.join("commitlog").join(format!("{:020}", 0))).unwrap();
+        let mut buffer = vec![0; BATCH_MAX * RECORD_BYTES];
+        let mut case = |name: &str, records: usize, is_random: bool| {
+            let read = self.read(records, is_random, |at| read_log(&log, at, records));
+            figures.note(&format!("the log, {name}"), read);
+            let read = self.read(records, is_random, |at| {
+                plain.read_exact_at(&mut buffer[..records * RECORD_BYTES], at as u64).unwrap();
+            });
+            figures.note(&format!("plain pread, {name}"), read);
+            figures.compare(&format!("the log, {name}"), &format!("plain pread, {name}"));
+        };
+        case("sequential read of 64 KiB", BATCH_MAX, false);
+        case("random read of 1 KiB", 1, true);
+    }
+
+    fn read(&self, records: usize, is_random: bool, mut read: impl FnMut(usize)) -> f64 {
+        let bytes = records * RECORD_BYTES;
+        let places = READ_BYTES / bytes;
+        let mut dice = Dice::new(1);
+        let (begun, mut count) = (Instant::now(), 0);
+        while begun.elapsed() < self.time {
+            let place = if is_random { dice.below(places as u64) as usize } else { count % places };
+            read(place * bytes);
+            count += 1;
+        }
+        (count * records) as f64 / begun.elapsed().as_secs_f64()
+    }
+}
+
+fn read_log(log: &Log, at: usize, records: usize) {
+    let bytes = log.read(LogOffset(at as i64), records * RECORD_BYTES).unwrap();
+    assert_eq!(bytes.len(), records * RECORD_BYTES);
+}
+
+/// Sends a record for each acknowledged one, and says how many were.
+fn write_until(end: Instant, sender: &SyncSender<()>, acknowledged: &Receiver<usize>) -> usize {
+    let mut total = 0;
+    while Instant::now() < end {
+        let count = acknowledged.recv().unwrap() + acknowledged.try_iter().sum::<usize>();
+        total += count;
+        (0..count).for_each(|_| sender.send(()).unwrap());
+    }
+    total
+}
+
+fn new_file(path: &Path) -> File {
+    OpenOptions::new().create_new(true).read(true).write(true).open(path).unwrap()
 }
 
 fn open(folder: &Path, mode: FlushMode) -> Appender {
@@ -93,70 +269,25 @@ fn open(folder: &Path, mode: FlushMode) -> Appender {
     recovery::open(Arc::new(RealDisk), settings).unwrap().appender
 }
 
-/// Full batches one behind the other, as the raw case: what the log itself costs, without the ways of the writers.
-fn alone(folder: &Path, time: Duration) -> f64 {
-    let mut appender = open(folder, FlushMode::Async);
-    let threads = LogThreads::start(appender.log()).unwrap();
-    let template = template();
-    let (begun, mut count) = (Instant::now(), 0);
-    while begun.elapsed() < time {
-        append(&mut appender, &template, Vec::new(), BATCH_MAX);
-        count += BATCH_MAX;
-    }
-    let rate = count as f64 / begun.elapsed().as_secs_f64();
-    drop(threads);
-    appender.close().unwrap();
-    rate
+/// Records that are stamped and appended again and again.
+struct Batch {
+    bytes: Vec<u8>,
 }
 
-/// Writers send one record at a time and wait for it. One thread appends what waits, as a proposer does.
-fn log(folder: &Path, time: Duration, writers: usize, mode: FlushMode) -> f64 {
-    let mut appender = open(folder, mode);
-    let threads = LogThreads::start(appender.log()).unwrap();
-    let (sender, receiver) = mpsc::sync_channel::<SyncSender<()>>(writers);
-    let (begun, total) = (Instant::now(), Mutex::new(0));
-    let template = template();
-    std::thread::scope(|scope| {
-        for _ in 0..writers {
-            let (sender, total) = (sender.clone(), &total);
-            scope.spawn(move || {
-                let (done, acknowledged) = mpsc::sync_channel(1);
-                let mut count = 0;
-                while begun.elapsed() < time {
-                    sender.send(done.clone()).unwrap();
-                    acknowledged.recv().unwrap();
-                    count += 1;
-                }
-                *total.lock().unwrap() += count;
-            });
-        }
-        drop(sender);
-        while let Ok(first) = receiver.recv() {
-            let waiting = receiver.try_iter().take(BATCH_MAX - 1);
-            let waiting: Vec<_> = std::iter::once(first).chain(waiting).collect();
-            let records = waiting.len();
-            append(&mut appender, &template, waiting, records);
-        }
-    });
-    let rate = f64::from(*total.lock().unwrap()) / begun.elapsed().as_secs_f64();
-    drop(threads);
-    appender.close().unwrap();
-    rate
-}
-
-fn append(appender: &mut Appender, template: &[u8], waiting: Vec<SyncSender<()>>, records: usize) {
-    let place = appender.place((records * RECORD_BYTES) as u64).unwrap();
-    let mut bytes = template.repeat(records);
-    for (number, record) in bytes.chunks_mut(RECORD_BYTES).enumerate() {
-        let offset = LogOffset(place.offset().0 + (number * RECORD_BYTES) as i64);
-        stamp(record, QueueOffset(1), offset, Timestamp(1)).unwrap();
+impl Batch {
+    fn new(records: usize) -> Self {
+        Self { bytes: template().repeat(records) }
     }
-    let end = place.write(&mut [IoSlice::new(&bytes)]).unwrap().end();
-    let done = move |result: Result<(), _>| {
-        result.unwrap();
-        waiting.iter().for_each(|waiting| waiting.send(()).unwrap());
-    };
-    appender.log().acknowledge(end, Box::new(done));
+
+    fn append(&mut self, appender: &mut Appender, records: usize) -> LogOffset {
+        let bytes = &mut self.bytes[..records * RECORD_BYTES];
+        let place = appender.place(bytes.len() as u64).unwrap();
+        for (number, record) in bytes.chunks_mut(RECORD_BYTES).enumerate() {
+            let offset = LogOffset(place.offset().0 + (number * RECORD_BYTES) as i64);
+            stamp(record, QueueOffset(1), offset, Timestamp(1)).unwrap();
+        }
+        place.write(&mut [IoSlice::new(bytes)]).unwrap().end()
+    }
 }
 
 fn template() -> Vec<u8> {

@@ -16,7 +16,8 @@ use ferrymq_proto::record::BLANK_MAGIC;
 
 use crate::flush::{self, Broken, FatalError};
 use crate::log::{Core, Log};
-use crate::position::{LogSpan, behind, distance};
+use crate::position::{LogSpan, Mark, behind, distance};
+use crate::room::is_no_room;
 use crate::segment::{self, BLANK_BYTES, Segment};
 
 /// What is wiped at once.
@@ -36,12 +37,33 @@ pub enum AppendError {
     Broken(#[from] Broken),
 }
 
+impl AppendError {
+    /// Whether the disk is full. Nothing was written, and the same append succeeds when there is room.
+    pub fn is_no_room(&self) -> bool {
+        match self {
+            Self::NoSegment { source, .. } | Self::Io { source, .. } => is_no_room(source),
+            Self::TooLong { .. } | Self::Broken(_) => false,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum TruncateError {
     #[error("what lies before {confirmed} is final: the log cannot be cut at {to}")]
     Confirmed { to: LogOffset, confirmed: LogOffset },
     #[error("the log ends at {end}: it cannot be cut at {to}")]
     PastEnd { to: LogOffset, end: LogOffset },
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+/// Why a log cannot begin anew. Nothing was changed, unless the log is broken.
+#[derive(Debug, thiserror::Error)]
+pub enum ResetError {
+    #[error("segments have {segment_bytes} bytes: a log cannot begin at {base}, where none does")]
+    NoBoundary { base: LogOffset, segment_bytes: u64 },
+    #[error("what lies before {confirmed} is final: a log that begins at {base} would have less")]
+    Confirmed { base: LogOffset, confirmed: LogOffset },
     #[error(transparent)]
     Broken(#[from] Broken),
 }
@@ -104,6 +126,7 @@ impl Appender {
         let core = Arc::clone(&self.log.core);
         let base = self.segment.end();
         let next = core.next.take(base, |base| core.create_segment(base)).map_err(|source| {
+            core.room.failed(&source);
             let path = core.files.log.join(segment::name(base));
             AppendError::NoSegment { path, source }
         })?;
@@ -115,7 +138,7 @@ impl Appender {
             core.next.give_back(next);
             return Err(error);
         }
-        self.segment = Arc::new(next);
+        self.segment = next;
         core.segments_mut().push_back(Arc::clone(&self.segment));
         core.move_end(blank.start, base);
         Ok(())
@@ -123,7 +146,12 @@ impl Appender {
 
     /// Writes at the end of the log, which does not move yet.
     fn write(&self, span: LogSpan, parts: &mut [IoSlice<'_>]) -> Result<(), AppendError> {
-        let Err(source) = self.segment.write(span.start, parts) else { return Ok(()) };
+        self.core().fill.yield_until(span.end());
+        let Err(source) = self.segment.write(span.start, parts) else {
+            self.core().room.wrote();
+            return Ok(());
+        };
+        self.core().room.failed(&source);
         let error = AppendError::Io { path: self.segment.path().to_owned(), source };
         self.wipe(span).map_err(FatalError::at(self.segment.path())).map_err(|fatal| {
             tracing::error!(%error, "a write failed");
@@ -135,6 +163,14 @@ impl Appender {
     /// Makes durable that nothing lies there.
     fn wipe(&self, span: LogSpan) -> io::Result<()> {
         let _order = self.core().meta();
+        match self.overwrite(span) {
+            // Where files take room only as they are written, even zeros may find none.
+            Err(error) if is_no_room(&error) => self.segment.empty(span.start),
+            other => other,
+        }
+    }
+
+    fn overwrite(&self, span: LogSpan) -> io::Result<()> {
         let zeros = [0; WIPE_BYTES];
         let mut at = span.start;
         while at < span.end() {
@@ -150,6 +186,7 @@ impl Appender {
     fn advance(&self, span: LogSpan) {
         let core = self.core();
         core.move_end(span.start, span.end());
+        core.fill.written(span.end());
         let half = core.segment_bytes / 2;
         if self.segment.position(span.start) < half && self.segment.position(span.end()) >= half {
             core.next.want(self.segment.end());
@@ -182,6 +219,7 @@ impl Appender {
     /// log without a gap, which ends where it did or earlier. The caller has the lock of `store.meta`.
     fn cut(&mut self, to: LogOffset) -> io::Result<()> {
         let core = Arc::clone(&self.log.core);
+        let pause = core.fill.pause();
         if let Some(prepared) = core.next.discard() {
             remove(&core, &prepared)?;
         }
@@ -196,7 +234,62 @@ impl Appender {
         if let Some(last) = core.segments().back() {
             self.segment = Arc::clone(last);
         }
-        self.segment.cut(to)
+        self.segment.cut(to)?;
+        pause.end_at(to);
+        Ok(())
+    }
+
+    /// Begins anew at a mark behind all that is final: what lies before it is dropped, what lies behind was never final. So a
+    /// node goes on from a snapshot of others. Whoever waits for the old log is served first.
+    pub fn reset(&mut self, to: Mark) -> Result<(), ResetError> {
+        let core = Arc::clone(&self.log.core);
+        let (base, segment_bytes) = (to.offset, core.segment_bytes);
+        if base.0 < 0 || base.0.unsigned_abs() % segment_bytes != 0 {
+            return Err(ResetError::NoBoundary { base, segment_bytes });
+        }
+        let confirmed = core.confirmed().offset;
+        if base < confirmed {
+            return Err(ResetError::Confirmed { base, confirmed });
+        }
+        // What is left lies before the new beginning as a whole: should a crash come, the next start drops it.
+        match self.truncate(confirmed) {
+            Err(TruncateError::Broken(broken)) => return Err(broken.into()),
+            other => assert!(other.is_ok(), "a log cannot be cut at its own mark: {other:?}"),
+        }
+        let mut meta = core.meta();
+        flush::save_meta(&core, &mut meta, |meta| {
+            meta.start = base;
+            meta.confirmed = to;
+            meta.durable = base;
+        })?;
+        let pause = core.fill.pause();
+        let begun = self.begin_at(base).map_err(FatalError::at(&core.files.log));
+        begun.map_err(|error| core.break_with(&error))?;
+        core.restart_at(to);
+        pause.end_at(base);
+        Ok(())
+    }
+
+    /// Puts one empty segment in the place of all others. Their files go first, so that there is room.
+    fn begin_at(&mut self, base: LogOffset) -> io::Result<()> {
+        let core = Arc::clone(&self.log.core);
+        if let Some(prepared) = core.next.discard() {
+            remove(&core, &prepared)?;
+        }
+        let old: Vec<_> = core.segments().iter().cloned().collect();
+        let (kept, old): (Vec<_>, Vec<_>) = old.into_iter().partition(|segment| segment.base() == base);
+        for segment in &old {
+            remove(&core, segment)?;
+        }
+        let first = match kept.into_iter().next() {
+            Some(empty) => empty,
+            None => Arc::new(core.create_segment(base)?),
+        };
+        let mut segments = core.segments_mut();
+        segments.clear();
+        segments.push_back(Arc::clone(&first));
+        self.segment = first;
+        Ok(())
     }
 
     /// Ends the writing in order: everything becomes durable, and the next start has nothing to repair.

@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use ferrymq_proto::position::{LogOffset, Timestamp};
 
-use crate::append::{AppendError, Appender, Place, TruncateError};
+use crate::append::{AppendError, Appender, Place, ResetError, TruncateError};
 use crate::flush::Broken;
 use crate::frame::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameError, FrameHeader, FrameKind};
 use crate::log::Log;
@@ -44,6 +44,13 @@ pub enum FrameAppendError {
     BadLength { found: u64, expected: u64 },
     #[error(transparent)]
     Append(#[from] AppendError),
+}
+
+impl FrameAppendError {
+    /// See [`AppendError::is_no_room`].
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, Self::Append(error) if error.is_no_room())
+    }
 }
 
 #[derive(Debug)]
@@ -110,6 +117,13 @@ impl FramedAppender {
     /// Cuts the log behind a frame. See [`Appender::truncate`].
     pub fn truncate(&mut self, to: Mark) -> Result<(), TruncateError> {
         self.appender.truncate(to.offset)?;
+        self.chain = to.chain;
+        Ok(())
+    }
+
+    /// Begins anew at a mark, which the next frame must follow. See [`Appender::reset`].
+    pub fn reset(&mut self, to: Mark) -> Result<(), ResetError> {
+        self.appender.reset(to)?;
         self.chain = to.chain;
         Ok(())
     }

@@ -11,28 +11,38 @@
 #![forbid(unsafe_code)]
 
 mod append;
+mod checkpoint;
 pub mod clock;
+pub mod cold;
 pub mod disk;
+pub mod dispatch;
 mod files;
+mod fill;
 mod flush;
 pub mod frame;
 mod framed;
+pub mod index;
 mod log;
 mod meta;
 mod position;
 mod prepare;
+pub mod queues;
 pub mod recovery;
+pub mod retention;
+mod room;
 mod scan;
 mod segment;
+pub mod stamp;
 mod threads;
 
-pub use append::{AppendError, Appender, Place, TruncateError};
+pub use append::{AppendError, Appender, Place, ResetError, TruncateError};
 pub use flush::{Broken, Completion, FatalError, FatalHook, FlushMode};
 pub use framed::{AppendedFrame, FrameAppendError, FramePlace, FramedAppender, NewFrame};
 pub use log::{DropError, Log, ReadError};
 pub use meta::{BootId, Layout, MetaError};
 pub use position::{Chain, Index, LogSpan, Mark, Term};
 pub use recovery::{Corruption, Cut, LastStop, OpenError, OpenLog, Report, Settings, SurveyError};
+pub use room::Room;
 pub use scan::Damage;
 pub use threads::LogThreads;
 

@@ -12,17 +12,20 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::{Bytes, BytesMut};
 use ferrymq_proto::position::LogOffset;
 
+use crate::cold::Reach;
 use crate::disk::Disk;
 use crate::files::{StoreFiles, StoreLock};
+use crate::fill::{self, Fill};
 use crate::flush::{self, Broken, Completion, FatalError, FatalHook, FlushMode, FlushQueue};
 use crate::meta::MetaFile;
-use crate::position::{Mark, behind, distance};
+use crate::position::{LogSpan, Mark, behind, distance};
 use crate::prepare::NextSegment;
+use crate::room::{Room, RoomState};
 use crate::segment::Segment;
 
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +42,7 @@ pub enum ReadError {
 pub enum DropError {
     #[error("offset {offset} is not final: only what lies before {confirmed} may be dropped")]
     NotConfirmed { offset: LogOffset, confirmed: LogOffset },
-    /// The segment no longer belongs to the log. The next start tries again to remove its file.
+    /// The segment no longer belongs to the log. [`Log::remove_leftovers`] tries again to remove its file, or the next start.
     #[error("cannot remove {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -65,10 +68,15 @@ pub(crate) struct Core {
     durable: AtomicI64,
     /// Invariant: never moves back, and never past `written`.
     confirmed: Mutex<Mark>,
+    confirmed_moved: Condvar,
     /// Guards the file, and more: whoever makes anything of the log durable holds it, so that this happens in order.
     meta: Mutex<MetaFile>,
     pub queue: FlushQueue,
     pub next: NextSegment,
+    pub fill: Fill,
+    pub room: RoomState,
+    /// Files of dropped segments that are not removed yet.
+    leftovers: Mutex<Vec<PathBuf>>,
     /// Something failed that cannot be undone. Nothing is appended or reported durable any more.
     broken: AtomicBool,
     on_fatal: FatalHook,
@@ -105,9 +113,13 @@ impl Core {
             written: AtomicI64::new(end.0),
             durable: AtomicI64::new(end.0),
             confirmed: Mutex::new(stored.confirmed),
+            confirmed_moved: Condvar::new(),
             meta: Mutex::new(meta),
             queue: FlushQueue::default(),
             next: NextSegment::default(),
+            fill: Fill::new(mode, end),
+            room: RoomState::default(),
+            leftovers: Mutex::default(),
             broken: AtomicBool::new(false),
             on_fatal,
             _lock: lock,
@@ -166,6 +178,14 @@ impl Core {
         *unpoisoned(self.confirmed.lock())
     }
 
+    /// Says that nothing is there but what lies before the mark, all of it final.
+    pub fn restart_at(&self, mark: Mark) {
+        // In this order: no mark may be seen ahead of the one that bounds it.
+        self.set_written(mark.offset);
+        self.set_durable(mark.offset);
+        *unpoisoned(self.confirmed.lock()) = mark;
+    }
+
     /// Makes the next segment, as the appender will need it.
     pub fn create_segment(&self, base: LogOffset) -> io::Result<Segment> {
         Segment::create(&*self.disk, &self.files.log, base, self.segment_bytes)
@@ -219,7 +239,24 @@ impl Log {
         let mut confirmed = unpoisoned(self.core.confirmed.lock());
         if mark.offset > confirmed.offset {
             *confirmed = mark;
+            drop(confirmed);
+            self.core.confirmed_moved.notify_all();
         }
+    }
+
+    /// Waits until more is confirmed than what lies before `offset`, or `is_over` says so to somebody who was
+    /// [woken](Self::wake_confirmed).
+    pub(crate) fn wait_confirmed(&self, offset: LogOffset, is_over: impl Fn() -> bool) {
+        let confirmed = unpoisoned(self.core.confirmed.lock());
+        let is_idle = |confirmed: &mut Mark| confirmed.offset <= offset && !is_over();
+        drop(self.core.confirmed_moved.wait_while(confirmed, is_idle));
+    }
+
+    /// Lets those who wait look again.
+    pub(crate) fn wake_confirmed(&self) {
+        // Whoever has looked and does not wait yet holds the lock.
+        drop(unpoisoned(self.core.confirmed.lock()));
+        self.core.confirmed_moved.notify_all();
     }
 
     /// What lies at `offset`: as many bytes as were asked for, or up to the end of the segment or of what was written. It may
@@ -233,7 +270,63 @@ impl Log {
         self.read_before(self.confirmed().offset, offset, bytes_max)
     }
 
+    /// As [`read`](Self::read) or [`read_confirmed`](Self::read_confirmed).
+    pub(crate) fn read_within(
+        &self,
+        reach: Reach,
+        offset: LogOffset,
+        bytes_max: usize,
+    ) -> Result<Bytes, ReadError> {
+        self.read_before(self.end_within(reach), offset, bytes_max)
+    }
+
+    /// As [`read_within`](Self::read_within), but `None` when that would wait for the disk.
+    pub(crate) fn read_cached(
+        &self,
+        reach: Reach,
+        offset: LogOffset,
+        bytes_max: usize,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let (segment, mut buffer) = self.begin_read(self.end_within(reach), offset, bytes_max)?;
+        match segment.read_cached(offset, &mut buffer) {
+            Ok(is_hot) => Ok(is_hot.then(|| buffer.freeze())),
+            Err(source) => Err(ReadError::Io { path: segment.path().to_owned(), source }),
+        }
+    }
+
+    /// Lets the disk bring into memory what there is of a span. It may wait for the disk.
+    pub(crate) fn read_ahead(&self, span: LogSpan) {
+        let end = span.end().min(self.written());
+        let span = LogSpan { start: span.start, bytes: distance(span.start, end) };
+        let mut offset = span.start;
+        while let Some(segment) = self.segment_at(offset).filter(|_| offset < end) {
+            segment.read_ahead(span);
+            offset = segment.end();
+        }
+    }
+
+    fn end_within(&self, reach: Reach) -> LogOffset {
+        match reach {
+            Reach::Confirmed => self.confirmed().offset,
+            Reach::Written => self.written(),
+        }
+    }
+
     fn read_before(&self, end: LogOffset, offset: LogOffset, bytes_max: usize) -> Result<Bytes, ReadError> {
+        let (segment, mut buffer) = self.begin_read(end, offset, bytes_max)?;
+        match segment.read(offset, &mut buffer) {
+            Ok(()) => Ok(buffer.freeze()),
+            Err(source) => Err(ReadError::Io { path: segment.path().to_owned(), source }),
+        }
+    }
+
+    /// Where to read, and a buffer for all that there is to read.
+    fn begin_read(
+        &self,
+        end: LogOffset,
+        offset: LogOffset,
+        bytes_max: usize,
+    ) -> Result<(Arc<Segment>, BytesMut), ReadError> {
         let start = self.start();
         if offset < start {
             return Err(ReadError::BeforeStart { offset, start });
@@ -241,11 +334,8 @@ impl Log {
         let segment = self.segment_at(offset).filter(|_| offset < end);
         let segment = segment.ok_or(ReadError::PastEnd { offset, end })?;
         let present = distance(offset, end.min(segment.end()));
-        let mut buffer = BytesMut::zeroed(usize::try_from(present).unwrap_or(usize::MAX).min(bytes_max));
-        match segment.read(offset, &mut buffer) {
-            Ok(()) => Ok(buffer.freeze()),
-            Err(source) => Err(ReadError::Io { path: segment.path().to_owned(), source }),
-        }
+        let buffer = BytesMut::zeroed(usize::try_from(present).unwrap_or(usize::MAX).min(bytes_max));
+        Ok((segment, buffer))
     }
 
     fn segment_at(&self, offset: LogOffset) -> Option<Arc<Segment>> {
@@ -278,13 +368,35 @@ impl Log {
         // First of all the new start: a crash may leave any of the files, and they must not be missed or found again.
         flush::save_meta(&self.core, &mut meta, |meta| meta.start = start)?;
         let dropped: Vec<_> = self.core.segments_mut().drain(..count).collect();
-        for segment in dropped {
-            let failed = |source| DropError::Io { path: segment.path().to_owned(), source };
-            self.core.disk.remove(segment.path()).map_err(failed)?;
+        let paths = dropped.iter().map(|segment| segment.path().to_owned());
+        unpoisoned(self.core.leftovers.lock()).extend(paths);
+        // To remove a large file takes long, and flushes must not wait for it.
+        drop(meta);
+        self.remove_leftovers().map(|()| count)
+    }
+
+    /// Removes files of dropped segments that could not be removed when it was their time.
+    pub fn remove_leftovers(&self) -> Result<(), DropError> {
+        let mut leftovers = unpoisoned(self.core.leftovers.lock());
+        if leftovers.is_empty() {
+            return Ok(());
         }
-        let failed = |source| DropError::Io { path: self.core.files.log.clone(), source };
-        self.core.disk.sync_folder(&self.core.files.log).map_err(failed)?;
-        Ok(count)
+        let mut failed = None;
+        leftovers.retain(|path| match self.core.disk.remove(path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                failed = Some(DropError::Io { path: path.clone(), source });
+                true
+            }
+            _ => false,
+        });
+        let synced = self.core.disk.sync_folder(&self.core.files.log);
+        synced.map_err(|source| DropError::Io { path: self.core.files.log.clone(), source })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether there is room for more.
+    pub fn room(&self) -> Room {
+        self.core.room.get()
     }
 
     /// Calls `done` as the settings acknowledge: at once, or when everything before `end` is durable.
@@ -317,5 +429,11 @@ impl Log {
     /// Makes the next segment, if it is time, on this thread.
     pub fn prepare_segment(&self) {
         self.core.next.prepare(|base| self.core.create_segment(base));
+    }
+
+    /// Writes zeros ahead of the end, if it is time, on this thread.
+    pub fn fill_ahead(&self) -> Result<(), Broken> {
+        while fill::fill_chunk(&self.core)? {}
+        Ok(())
     }
 }

@@ -35,6 +35,16 @@ pub enum Layout {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BootId(pub [u8; 16]);
 
+impl BootId {
+    /// 32 hexadecimal digits, with dashes between them anywhere, as Linux writes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.chars().filter(|digit| *digit != '-').collect();
+        let is_id = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let id = if is_id { u128::from_str_radix(&digits, 16).ok()? } else { return None };
+        Some(Self(id.to_be_bytes()))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StoreMeta {
     pub layout: Layout,
@@ -218,4 +228,18 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], SlotError> {
     let (field, behind) = rest.split_first_chunk().ok_or(SlotError::Damaged)?;
     *rest = behind;
     Ok(*field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boot_ids() {
+        let id = BootId::parse("00112233-4455-6677-8899-aabbccddeeff").unwrap();
+        assert_eq!(id.0.map(usize::from), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|n| n * 17));
+        for bad in ["", "00112233-4455-6677-8899-aabbccddeef", "+0112233-4455-6677-8899-aabbccddeeff"] {
+            assert_eq!(BootId::parse(bad), None, "{bad}");
+        }
+    }
 }

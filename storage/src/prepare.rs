@@ -4,7 +4,7 @@
 //! it itself. A failure is not kept: the next one who asks tries again, and perhaps there is room by then.
 
 use std::io;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ferrymq_proto::position::LogOffset;
 
@@ -30,7 +30,7 @@ enum Stage {
     Wanted(LogOffset),
     /// A thread makes it.
     InWork,
-    Ready(Segment),
+    Ready(Arc<Segment>),
 }
 
 impl NextSegment {
@@ -64,7 +64,7 @@ impl NextSegment {
             base
         };
         let stage = match create(base) {
-            Ok(segment) => Stage::Ready(segment),
+            Ok(segment) => Stage::Ready(Arc::new(segment)),
             // The appender will try it once more, and hear why.
             Err(error) => {
                 tracing::warn!(%base, %error, "cannot prepare the next segment");
@@ -80,23 +80,31 @@ impl NextSegment {
         &self,
         base: LogOffset,
         create: impl FnOnce(LogOffset) -> io::Result<Segment>,
-    ) -> io::Result<Segment> {
+    ) -> io::Result<Arc<Segment>> {
         match self.settle() {
             Stage::Ready(segment) => {
                 assert_eq!(segment.base(), base, "another segment was prepared than comes next");
                 Ok(segment)
             }
-            _ => create(base),
+            _ => create(base).map(Arc::new),
         }
     }
 
     /// Gives one back that was taken and not used.
-    pub fn give_back(&self, segment: Segment) {
+    pub fn give_back(&self, segment: Arc<Segment>) {
         self.state().stage = Stage::Ready(segment);
     }
 
+    /// The segment, if it is ready.
+    pub fn ready(&self) -> Option<Arc<Segment>> {
+        match &self.state().stage {
+            Stage::Ready(segment) => Some(Arc::clone(segment)),
+            _ => None,
+        }
+    }
+
     /// Takes what was prepared, to throw it away.
-    pub fn discard(&self) -> Option<Segment> {
+    pub fn discard(&self) -> Option<Arc<Segment>> {
         match self.settle() {
             Stage::Ready(segment) => Some(segment),
             _ => None,

@@ -7,6 +7,8 @@
 //! A frame's checksums cover all of it. Apache's record has one of its body only: a power loss may leave it with its topic or its
 //! properties missing and nothing would tell, so the walk looks for sectors of them that were never written.
 
+pub(crate) mod records;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;

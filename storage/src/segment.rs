@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ferrymq_proto::position::LogOffset;
 
 use crate::disk::{Access, Disk, DiskFile};
-use crate::position::{behind, distance};
+use crate::position::{LogSpan, behind, distance};
 
 /// Bytes that every unit leaves free behind it: room for a blank.
 pub(crate) const BLANK_BYTES: u64 = 8;
@@ -38,7 +38,14 @@ impl Segment {
     /// Makes a segment, durably, with its room taken.
     pub fn create(disk: &dyn Disk, folder: &Path, base: LogOffset, bytes: u64) -> io::Result<Self> {
         let path = folder.join(name(base));
-        let file = disk.create(&path)?;
+        let file = match disk.create(&path) {
+            // An earlier try left it, and could not even remove it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                disk.remove(&path)?;
+                disk.create(&path)?
+            }
+            other => other?,
+        };
         let segment = Self { base, bytes, path, file };
         if let Err(error) = segment.make_room().and_then(|()| disk.sync_folder(folder)) {
             // A rest of it would stand in the way of the next try.
@@ -90,6 +97,24 @@ impl Segment {
         if read == buffer.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
+    /// As [`read`](Self::read), but false when that would wait for the disk.
+    pub fn read_cached(&self, offset: LogOffset, buffer: &mut [u8]) -> io::Result<bool> {
+        match self.file.read_cached_at(buffer, self.position(offset))? {
+            None => Ok(false),
+            Some(read) if read == buffer.len() => Ok(true),
+            Some(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Lets the disk bring into memory what lies in both, the segment and the span.
+    pub fn read_ahead(&self, span: LogSpan) {
+        let start = span.start.max(self.base);
+        let end = span.end().min(self.end());
+        if start < end {
+            self.file.read_ahead(self.position(start), distance(start, end));
+        }
+    }
+
     /// As [`read`](Self::read), with zeros where the file is too short.
     pub fn read_padded(&self, offset: LogOffset, buffer: &mut [u8]) -> io::Result<()> {
         let read = self.file.read_at(buffer, self.position(offset))?;
@@ -101,6 +126,13 @@ impl Segment {
 
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    /// As [`cut`](Self::cut), but gives the room back: where there is none, that is all that can be done.
+    pub fn empty(&self, offset: LogOffset) -> io::Result<()> {
+        self.file.truncate(self.position(offset))?;
+        self.file.truncate(self.bytes)?;
+        self.file.sync_all()
     }
 
     /// Makes everything from `offset` on zero, durably. What was there can never be read again.

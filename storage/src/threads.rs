@@ -1,13 +1,15 @@
-//! The two threads of a log: one flushes, one makes segments.
+//! The threads of a log: one flushes, one makes segments, one writes zeros ahead.
 //!
-//! The log works without them too, step by step, when somebody calls [`Log::flush`] and [`Log::prepare_segment`]: simulations do.
+//! The log works without them too, step by step, when somebody calls [`Log::flush`], [`Log::prepare_segment`] and
+//! [`Log::fill_ahead`]: simulations do.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-use crate::flush::{self, FatalError};
+use crate::fill;
+use crate::flush::{self, FatalError, FlushMode};
 use crate::log::{Core, Log};
 
 /// Runs the threads, until it is dropped.
@@ -26,6 +28,9 @@ impl LogThreads {
                 core.next.prepare(|base| core.create_segment(base));
             }
         })?;
+        if log.core.mode == FlushMode::Sync {
+            running.spawn("log-fill", fill::run)?;
+        }
         Ok(running)
     }
 
@@ -47,6 +52,7 @@ impl Drop for LogThreads {
     fn drop(&mut self) {
         self.log.core.queue.stop();
         self.log.core.next.stop();
+        self.log.core.fill.stop();
         for thread in self.threads.drain(..) {
             // It has told of its panic itself.
             let _ = thread.join();

@@ -6,12 +6,15 @@
 
 use std::ops::BitOr;
 
+use crate::position::Timestamp;
+
 pub(super) const MAGIC_AT: usize = 4;
 pub(super) const BODY_CRC_AT: usize = 8;
 pub(super) const QUEUE_ID_AT: usize = 12;
 pub(super) const FLAG_AT: usize = 16;
 pub(super) const QUEUE_OFFSET_AT: usize = 20;
-pub(super) const LOG_OFFSET_AT: usize = 28;
+/// Where a record says at which offset of the log it lies.
+pub const LOG_OFFSET_AT: usize = 28;
 pub(super) const SYS_FLAG_AT: usize = 36;
 pub(super) const BORN_TIMESTAMP_AT: usize = 40;
 pub(super) const BORN_HOST_AT: usize = 48;
@@ -174,6 +177,13 @@ impl BitOr for SysFlag {
 /// RocketMQ's checksum: CRC-32 without its highest bit, so that Java reads it as a positive number.
 pub fn checksum(bytes: &[u8]) -> i32 {
     (crc32fast::hash(bytes) & 0x7FFF_FFFF) as i32
+}
+
+/// When the record was stored, from its first 76 bytes or more.
+pub fn stored_at(record: &[u8]) -> Option<Timestamp> {
+    i32_at(record, MAGIC_AT).and_then(Version::from_magic)?;
+    let sys_flag = SysFlag(i32_at(record, SYS_FLAG_AT)?);
+    i64_at(record, sys_flag.store_timestamp_at()).map(Timestamp)
 }
 
 /// The `N` bytes at `at`, if `bytes` has them.

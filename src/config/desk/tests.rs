@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::NamesrvDesk;
 use crate::config::keys::{Change, Class};
+use crate::config::machine::Machine;
 use crate::config::namesrv_keys::{KEYS, NAMESRV, NamesrvConfig};
 use crate::config::sources::{Loaded, Sources, load};
 
@@ -16,8 +17,12 @@ struct Setup {
     desk: NamesrvDesk,
 }
 
+fn me() -> Machine {
+    Machine { home: Some(PathBuf::from("/home/me")), ..Machine::default() }
+}
+
 fn sources(file: &Path) -> Sources {
-    Sources { file: Some(file.to_path_buf()), home: Some(PathBuf::from("/home/me")), ..Sources::default() }
+    Sources { file: Some(file.to_path_buf()), machine: me(), ..Sources::default() }
 }
 
 fn loaded(sources: &Sources) -> Loaded<NamesrvConfig> {
@@ -31,7 +36,7 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("namesrv.conf");
         fs::write(&path, text).unwrap();
-        let desk = NamesrvDesk::new(loaded(&sources(&path)).written);
+        let desk = NamesrvDesk::new(&NAMESRV, loaded(&sources(&path)).written);
         Setup { folder, desk }
     }
 
@@ -126,7 +131,7 @@ fn nothing_that_names_something_changes_by_request() {
 fn only_the_allow_list_changes_by_request() {
     let setup = Setup::new(FILE);
     let values = ["true", "1000", "/tmp/x", "", "-c $@|sh", "0.0.0.0"];
-    for key in KEYS {
+    for key in KEYS.iter() {
         let is_allowed = matches!(key.class, Class::Effective { change: Change::ByRequest, .. });
         for name in std::iter::once(key.name).chain(key.aliases.iter().copied()) {
             if !is_allowed {
@@ -171,8 +176,9 @@ fn nothing_asked_for_is_nothing_written() {
 #[test]
 fn a_missing_file_is_created_and_read_at_the_next_start() {
     let home = tempfile::tempdir().unwrap();
-    let sources = Sources { home: Some(home.path().to_path_buf()), ..Sources::default() };
-    let desk = NamesrvDesk::new(loaded(&sources).written);
+    let machine = Machine { home: Some(home.path().to_path_buf()), ..Machine::default() };
+    let sources = Sources { machine, ..Sources::default() };
+    let desk = NamesrvDesk::new(&NAMESRV, loaded(&sources).written);
     let settings = desk.update("enableTopicList=false").unwrap();
     let path = home.path().join("namesrv/namesrv.properties");
     assert!(fs::read_to_string(&path).unwrap().ends_with("\nenableTopicList=false\n"));
@@ -187,7 +193,7 @@ fn a_value_that_the_file_could_not_keep_is_not_changed() {
     let mut sources = sources(&setup.path());
     sources.environment = vec![("FERRYMQ_NAMESRV_ENABLE_TOPIC_LIST".to_string(), "true".to_string())];
     sources.settings = vec!["needWaitForService=false".to_string()];
-    let setup = Setup { desk: NamesrvDesk::new(loaded(&sources).written), ..setup };
+    let setup = Setup { desk: NamesrvDesk::new(&NAMESRV, loaded(&sources).written), ..setup };
     let refused = setup.refused("enableTopicList=false").to_string();
     assert!(
         refused.contains("environment FERRYMQ_NAMESRV_ENABLE_TOPIC_LIST, which wins over the file"),

@@ -1,8 +1,13 @@
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Field, Unit};
+use crate::config::machine::Machine;
+
+fn me() -> Machine {
+    Machine { home: Some(PathBuf::from("/home/me")), ..Machine::default() }
+}
 
 #[derive(Debug)]
 struct Config {
@@ -26,8 +31,7 @@ fn put(field: &Field<Config>, text: &str) -> Result<(String, Config), String> {
         address: IpAddr::from([0, 0, 0, 0]),
         text: String::new(),
     };
-    let plain =
-        field.put(&mut config, text, Some(Path::new("/home/me"))).map_err(|error| error.to_string())?;
+    let plain = field.put(&mut config, text, &me()).map_err(|error| error.to_string())?;
     Ok((plain, config))
 }
 
@@ -128,7 +132,7 @@ fn a_wrong_value_hears_what_was_expected() {
         assert_eq!(put(field, text).unwrap_err(), expected);
     }
     let mut config = put(&TEXT, "").unwrap().1;
-    let error = PATH.put(&mut config, "~/x", None).unwrap_err();
+    let error = PATH.put(&mut config, "~/x", &Machine::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "~ means nothing here: the home folder is unknown; set HOME or write the path out"

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::{Loaded, Sources, load};
+use crate::config::machine::Machine;
 use crate::config::namesrv_keys::{NAMESRV, NamesrvConfig};
 
 fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -15,7 +16,8 @@ fn home(text: &[u8]) -> (TempDir, Sources) {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir(home.path().join("namesrv")).unwrap();
     fs::write(home.path().join("namesrv/namesrv.properties"), text).unwrap();
-    let sources = Sources { home: Some(home.path().to_path_buf()), ..Sources::default() };
+    let machine = Machine { home: Some(home.path().to_path_buf()), ..Machine::default() };
+    let sources = Sources { machine, ..Sources::default() };
     (home, sources)
 }
 
@@ -77,7 +79,7 @@ fn a_file_that_was_asked_for_must_be_there() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources {
         file: Some(folder.path().join("none")),
-        home: Some(PathBuf::from("/h")),
+        machine: Machine { home: Some(PathBuf::from("/h")), ..Machine::default() },
         ..Sources::default()
     };
     assert!(load(&NAMESRV, &sources).report.to_string().starts_with("error[F1001]: cannot read "));

@@ -10,6 +10,7 @@
 
 mod real;
 pub mod simulated;
+mod space;
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -17,6 +18,7 @@ use std::path::Path;
 
 pub use real::RealDisk;
 pub use simulated::SimulatedDisk;
+pub use space::{Percent, Space};
 
 /// What the opener of a file means to do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,14 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// Makes a folder and those above it, durably. Nothing happens if it is there.
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
 
+    /// As [`create_folder`](Self::create_folder), but a power loss may take the folders away until [`sync_below`] was called.
+    ///
+    /// [`sync_below`]: Self::sync_below
+    fn make_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Removes a folder that is empty.
+    fn remove_folder(&self, folder: &Path) -> io::Result<()>;
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes the name of a file. Whoever has it open keeps it.
@@ -52,6 +62,13 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
     /// Makes names that were created, renamed or removed in the folder outlive a power loss.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Makes all that was written to files in the folder and in those below it outlive a power loss, with their names: the way
+    /// to sync more files than can be open. It may sync far more than that. After an error there is no second try.
+    fn sync_below(&self, folder: &Path) -> io::Result<()>;
+
+    /// Of the file system in which a folder lies.
+    fn space(&self, folder: &Path) -> io::Result<Space>;
 }
 
 pub trait DiskFile: fmt::Debug + Send + Sync {
@@ -60,6 +77,16 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 
     /// Fills `buffer` from `at` on, with less only where the file ends, and says with how much.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+
+    /// As [`read_at`](Self::read_at), but only what is in memory: `None` when it would have to wait for the disk. Then the
+    /// content of `buffer` is unknown.
+    fn read_cached_at(&self, buffer: &mut [u8], at: u64) -> io::Result<Option<usize>>;
+
+    /// Lets the disk bring a range into memory. A hint, which may fail unheard, and may itself wait for the disk.
+    fn read_ahead(&self, at: u64, bytes: u64);
+
+    /// Lets the memory go that a range takes, as far as it is durable. A hint as well.
+    fn let_go(&self, at: u64, bytes: u64);
 
     fn bytes(&self) -> io::Result<u64>;
 

@@ -99,3 +99,42 @@ fn one_handle_has_the_lock() {
         assert!(second.try_lock().unwrap());
     });
 }
+
+#[test]
+fn what_is_in_memory_is_read_at_once() {
+    on_both(|disk, folder| {
+        let file = disk.create(&folder.join("a")).unwrap();
+        file.write_at(&mut [IoSlice::new(&[7; 5000])], 0).unwrap();
+        file.read_ahead(0, 5000);
+        let mut read = [0; 100];
+        assert_eq!(file.read_cached_at(&mut read, 4950).unwrap(), Some(50), "less only where the file ends");
+        assert_eq!(read[..50], [7; 50]);
+        file.sync_data().unwrap();
+        file.let_go(0, 5000);
+        // Whether it is gone is up to the disk. What is read counts.
+        if let Some(bytes) = file.read_cached_at(&mut read, 0).unwrap() {
+            assert_eq!(read[..bytes], [7; 100]);
+        }
+    });
+}
+
+#[test]
+fn space_is_used_by_what_is_written() {
+    on_both(|disk, folder| {
+        let space = disk.space(folder).unwrap();
+        assert!(space.total >= space.free && space.free >= space.available && space.available > 0);
+    });
+    let disk = SimulatedDisk::default();
+    disk.create_folder(Path::new("/d")).unwrap();
+    disk.set_room(Some(1000));
+    disk.create(Path::new("/d/a")).unwrap().allocate(250).unwrap();
+    assert_eq!(disk.space(Path::new("/d")).unwrap(), Space { total: 1000, free: 750, available: 750 });
+    assert!(disk.space(Path::new("/d")).unwrap().used() == Percent(25));
+}
+
+#[test]
+fn this_machine_has_one_life_at_a_time() {
+    let id = RealDisk::boot_id().unwrap();
+    assert_ne!(id, crate::BootId::default());
+    assert_eq!(RealDisk::boot_id().unwrap(), id);
+}

@@ -112,7 +112,10 @@ impl Run {
             }
             Operation::Truncate { units } => self.truncate(units),
             Operation::Drop => self.drop_half(),
-            Operation::Prepare => writer.log().prepare_segment(),
+            Operation::Prepare => {
+                writer.log().prepare_segment();
+                let _ = writer.log().fill_ahead();
+            }
             Operation::Restart { in_order } => self.restart(in_order),
         }
     }

@@ -3,7 +3,9 @@
 mod bad_days;
 mod crashes;
 mod flips;
+mod full_disk;
 mod model;
-mod rig;
+mod resets;
+pub mod rig;
 mod scripts;
 mod threads;

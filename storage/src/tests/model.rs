@@ -92,7 +92,10 @@ impl Model {
             Step::Truncate { units } => self.truncate(*units),
             Step::Drop { share } => self.drop_some(*share),
             Step::Flush => self.durable = self.writer().flush().unwrap(),
-            Step::Prepare => self.writer().log().prepare_segment(),
+            Step::Prepare => {
+                self.writer().log().prepare_segment();
+                self.writer().log().fill_ahead().unwrap();
+            }
             Step::Restart { in_order, power } => self.restart(*in_order, *power),
         }
     }

@@ -162,6 +162,13 @@ impl Writer {
         }
     }
 
+    pub fn reset(&mut self, to: Mark) -> Result<(), ResetError> {
+        match self {
+            Self::Classic(appender) => appender.reset(to),
+            Self::Framed(appender) => appender.reset(to),
+        }
+    }
+
     pub fn close(self) -> Result<(), Broken> {
         match self {
             Self::Classic(appender) => appender.close(),

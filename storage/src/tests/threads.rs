@@ -98,3 +98,27 @@ fn a_failed_sync_is_fatal_and_all_who_wait_hear_of_it() {
           what is on the disk is unknown, and only a restart reads it anew"]
     );
 }
+
+/// The zeros that are written ahead never meet what is appended.
+#[test]
+fn zeros_ahead_and_appends_never_meet() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        folder: folder.path().to_owned(),
+        segment_bytes: 64 << 10,
+        ..settings(Layout::Classic, 1)
+    };
+    let mut appender = recovery::open(Arc::new(RealDisk), settings).unwrap().appender;
+    let log = appender.log().clone();
+    let threads = LogThreads::start(&log).unwrap();
+    let spans: Vec<_> = (0..3000).map(|number| append(&mut appender, number)).collect();
+    let (cut, kept) = (spans[2500].start, &spans[..2500]);
+    appender.truncate(cut).unwrap();
+    let more: Vec<_> = (2500..3000).map(|number| append(&mut appender, number)).collect();
+    for (number, span) in (0..).zip(kept.iter().chain(&more)) {
+        let expected = record(&numbered_body(number, 300), span.start);
+        assert_eq!(log.read(span.start, expected.len()).unwrap(), expected, "record {number}");
+    }
+    drop(threads);
+    appender.close().unwrap();
+}

@@ -36,17 +36,35 @@ def servers():
 
 
 def java_client(client):
+    return _compiled(client, _java_library(client), HERE / "java" / "client")
+
+
+def java_features(client):
+    """Features need the admin API too. What 4.x does not have is in a folder of its own."""
+    if JAVA_CLIENTS[client] == APACHE:
+        return _compiled(f"features-{client}", jars("servers", APACHE, "servers"), HERE / "java" / "features", HERE / "java" / "features5")
+    return _compiled(f"features-{client}", _java_library(client), HERE / "java" / "features")
+
+
+def _java_library(client):
     version = JAVA_CLIENTS[client]
-    profile = "client-4" if version.startswith("4.") else None
-    return _compiled(client, jars(f"client-{version}", version, profile), HERE / "java" / "client")
+    return jars(f"client-{version}", version, "client-4" if version.startswith("4.") else None)
 
 
 def go_client():
-    folder, source = STATE / "go", HERE / "go"
-    with _Stamp(folder, sorted(source.iterdir())) as fresh:
+    return _go_program("client", HERE / "go")
+
+
+def go_features():
+    return _go_program("features", HERE / "go" / "features")
+
+
+def _go_program(name, source):
+    folder, module = STATE / f"go-{name}", HERE / "go"
+    with _Stamp(folder, [module / "go.mod", module / "go.sum", *sorted(source.glob("*.go"))]) as fresh:
         if not fresh:
-            _run("building the Go client", ["go", "build", "-o", folder / "client", "."], cwd=source)
-    return folder / "client"
+            _run(f"building the Go program {name}", ["go", "build", "-o", folder / name, "."], cwd=source)
+    return folder / name
 
 
 def python_client():
@@ -58,8 +76,8 @@ def python_client():
     return folder / "bin" / "python"
 
 
-def _compiled(name, library, source):
-    classes, files = STATE / "classes" / name, sorted(source.glob("*.java"))
+def _compiled(name, library, *sources):
+    classes, files = STATE / "classes" / name, sorted(file for source in sources for file in source.glob("*.java"))
     with _Stamp(classes, [*files, HERE / "java" / "pom.xml"]) as fresh:
         if not fresh:
             _run(f"compiling the Java programs for {name}",

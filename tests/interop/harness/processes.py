@@ -62,6 +62,16 @@ class Process:
         if self in _running:
             _running.remove(self)
 
+    def stop(self, seconds):
+        """SIGTERM, and wait for its own end."""
+        self.child.terminate()
+        try:
+            self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.name} still runs {seconds} s after it was asked to end:\n{self.log_tail()}") from None
+        if self in _running:
+            _running.remove(self)
+
     def wait_for_output(self, text, seconds):
         def said():
             if not self.alive():

@@ -77,13 +77,16 @@ class NameServer(Server):
 
 
 class Broker(Server):
-    def __init__(self, name, folder, name_servers, settings, host="127.0.0.1"):
+    """Apache's broker or ours; the file of settings is the same."""
+
+    def __init__(self, name, folder, name_servers, settings, host="127.0.0.1", kind="apache"):
         super().__init__(name, folder, host)
-        self.name_servers, self.settings = name_servers, settings
+        self.name_servers, self.settings, self.kind = name_servers, settings, kind
 
     def start(self):
         store = self.folder / "store"
-        self.launch(self.java(BROKER_JVM, "org.apache.rocketmq.broker.BrokerStartup"), {
+        apache = self.java(BROKER_JVM, "org.apache.rocketmq.broker.BrokerStartup")
+        self.launch(apache if self.kind == "apache" else [ferrymq(), "broker"], {
             "listenPort": self.port, "bindAddress": self.host, "brokerIP1": "127.0.0.1", "brokerIP2": "127.0.0.1",
             "namesrvAddr": ";".join(server.address for server in self.name_servers), "registerNameServerPeriod": 10_000,
             "storePathRootDir": store, "storePathCommitLog": store / "commitlog", "mappedFileSizeCommitLog": 64 << 20,

@@ -10,7 +10,9 @@
 //! land elsewhere or run out of room ([`fail_call`]); it may rot a bit, and ask the disk to lie ([`pretend`]), which shows that
 //! a checker would notice.
 //!
-//! Left out: stalls, and reads that fail half way.
+//! A file may be [cold](SimulatedDisk::chill): who reads it waits until it is warm again.
+//!
+//! Left out: other stalls, and reads that fail half way.
 //!
 //! [`crash_at_change`]: SimulatedDisk::crash_at_change
 //! [`fail_call`]: SimulatedDisk::fail_call
@@ -26,24 +28,51 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 pub use dice::Dice;
 pub use state::{Fault, Lie};
 
-use super::{Access, Disk, DiskFile, Entry};
+use super::{Access, Disk, DiskFile, Entry, Space};
 use state::{Call, HandleId, InodeId, State};
 
 #[derive(Clone, Debug, Default)]
-pub struct SimulatedDisk(Arc<Mutex<State>>);
+pub struct SimulatedDisk(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    warmed: Condvar,
+}
 
 impl SimulatedDisk {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with(state: State) -> Self {
-        Self(Arc::new(Mutex::new(state)))
+        Self(Arc::new(Shared { state: Mutex::new(state), warmed: Condvar::new() }))
+    }
+
+    /// Lets all reads of a file wait, until it is [warm](Self::warm) again.
+    pub fn chill(&self, path: &Path) {
+        self.state().set_cold(path, true);
+    }
+
+    pub fn warm(&self, path: &Path) {
+        self.state().set_cold(path, false);
+        self.0.warmed.notify_all();
+    }
+
+    /// Warms all files, also those without a name.
+    pub fn warm_all(&self) {
+        self.state().cold.clear();
+        self.0.warmed.notify_all();
+    }
+
+    /// How many reads wait for a cold file.
+    pub fn waiting_reads(&self) -> usize {
+        self.state().waiting_reads
     }
 
     /// The disk after a power loss. Which changes survive is drawn from `seed`; what was synced always does.
@@ -85,6 +114,11 @@ impl SimulatedDisk {
     /// Room for the bytes of all files. `None` is endless.
     pub fn set_room(&self, bytes: Option<u64>) {
         self.state().room = bytes;
+    }
+
+    /// Where and how far the disk was asked to read ahead.
+    pub fn read_aheads(&self) -> Vec<(u64, u64)> {
+        self.state().read_aheads.clone()
     }
 
     pub fn set_read_only(&self, read_only: bool) {
@@ -139,6 +173,14 @@ impl Disk for SimulatedDisk {
         self.state().create_folder(folder)
     }
 
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        self.state().create_folder(folder)
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        self.state().remove_folder(folder)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.state().rename(from, to)
     }
@@ -149,6 +191,14 @@ impl Disk for SimulatedDisk {
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.state().sync_folder(folder)
+    }
+
+    fn sync_below(&self, folder: &Path) -> io::Result<()> {
+        self.state().sync_below(folder)
+    }
+
+    fn space(&self, _folder: &Path) -> io::Result<Space> {
+        self.state().space()
     }
 }
 
@@ -177,8 +227,25 @@ impl DiskFile for SimulatedFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        self.disk.state().read(self.inode, buffer, at)
+        let mut state = self.disk.state();
+        state.waiting_reads += 1;
+        let is_cold = |state: &mut State| state.is_cold(self.inode);
+        let warm = self.disk.0.warmed.wait_while(state, is_cold);
+        state = warm.unwrap_or_else(PoisonError::into_inner);
+        state.waiting_reads -= 1;
+        state.read(self.inode, buffer, at)
     }
+
+    fn read_cached_at(&self, buffer: &mut [u8], at: u64) -> io::Result<Option<usize>> {
+        let mut state = self.disk.state();
+        if state.is_cold(self.inode) { Ok(None) } else { state.read(self.inode, buffer, at).map(Some) }
+    }
+
+    fn read_ahead(&self, at: u64, bytes: u64) {
+        self.disk.state().read_aheads.push((at, bytes));
+    }
+
+    fn let_go(&self, _at: u64, _bytes: u64) {}
 
     fn bytes(&self) -> io::Result<u64> {
         self.disk.state().file_bytes(self.inode)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::dice::Dice;
 use super::inode::{Change, Inode, Survival};
-use crate::disk::{Access, Entry};
+use crate::disk::{Access, Entry, Space};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct InodeId(u64);
@@ -50,9 +50,13 @@ enum NameChange {
 }
 
 impl NameChange {
-    fn is_within(&self, folder: &Path) -> bool {
+    fn path(&self) -> &Path {
         let (Self::Create(path, _) | Self::Rename(_, path) | Self::Remove(path)) = self;
-        path.parent() == Some(folder)
+        path
+    }
+
+    fn is_within(&self, folder: &Path) -> bool {
+        self.path().parent() == Some(folder)
     }
 
     fn apply(&self, names: &mut BTreeMap<PathBuf, InodeId>) {
@@ -88,6 +92,9 @@ pub(super) struct State {
     pub room: Option<u64>,
     pub read_only: bool,
     pub lie: Option<(Lie, PathBuf)>,
+    pub cold: BTreeSet<InodeId>,
+    pub waiting_reads: usize,
+    pub read_aheads: Vec<(u64, u64)>,
 }
 
 fn power_failed() -> io::Error {
@@ -170,6 +177,24 @@ impl State {
             .sum()
     }
 
+    pub fn space(&mut self) -> io::Result<Space> {
+        self.begin_plain()?;
+        let used = self.used();
+        let total = self.room.unwrap_or(u64::MAX);
+        let free = total.saturating_sub(used);
+        Ok(Space { total, free, available: free })
+    }
+
+    pub fn set_cold(&mut self, path: &Path, cold: bool) {
+        if let Some(inode) = self.names.get(path) {
+            if cold { self.cold.insert(*inode) } else { self.cold.remove(inode) };
+        }
+    }
+
+    pub fn is_cold(&self, inode: InodeId) -> bool {
+        self.cold.contains(&inode)
+    }
+
     pub fn create(&mut self, path: &Path) -> io::Result<(InodeId, HandleId)> {
         self.begin_plain()?;
         self.check_writable()?;
@@ -221,6 +246,16 @@ impl State {
         Ok(())
     }
 
+    pub fn remove_folder(&mut self, folder: &Path) -> io::Result<()> {
+        self.begin_plain()?;
+        self.check_writable()?;
+        let is_within = |path: &&PathBuf| path.parent() == Some(folder);
+        if self.names.keys().any(|path| is_within(&path)) || self.folders.iter().any(|path| is_within(&path)) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        if self.folders.remove(folder) { Ok(()) } else { Err(not_found()) }
+    }
+
     pub fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         self.begin_plain()?;
         self.check_writable()?;
@@ -251,6 +286,31 @@ impl State {
             let pending = std::mem::take(&mut state.pending_names);
             let (synced, pending): (Vec<_>, Vec<_>) =
                 pending.into_iter().partition(|change| change.is_within(folder));
+            synced.iter().for_each(|change| change.apply(&mut state.durable_names));
+            state.pending_names = pending;
+        })
+    }
+
+    pub fn sync_below(&mut self, folder: &Path) -> io::Result<()> {
+        let fault = self.begin()?;
+        let is_honest = |state: &Self, lie, path: &Path| path.starts_with(folder) && !state.is_lie(lie, path);
+        let files: Vec<_> = self.names.iter().map(|(path, inode)| (path.clone(), *inode)).collect();
+        let files = files.into_iter().filter(|(path, _)| is_honest(self, Lie::SyncData, path));
+        let files: Vec<_> = files.map(|(_, inode)| inode).collect();
+        if fault.is_some() {
+            files.into_iter().for_each(|inode| {
+                let _ = self.inode(inode).map(Inode::forget_pending);
+            });
+            self.end_change()?;
+            return Err(io_fault());
+        }
+        self.end_sync(false, |state| {
+            files.into_iter().for_each(|inode| {
+                let _ = state.inode(inode).map(Inode::sync);
+            });
+            let pending = std::mem::take(&mut state.pending_names);
+            let is_synced = |change: &NameChange| is_honest(state, Lie::SyncFolder, change.path());
+            let (synced, pending): (Vec<_>, Vec<_>) = pending.into_iter().partition(is_synced);
             synced.iter().for_each(|change| change.apply(&mut state.durable_names));
             state.pending_names = pending;
         })

@@ -192,3 +192,24 @@ fn bits_rot_on_the_platter_too() {
     assert!(!disk.flip_bit(&path("a"), 1536 * 8));
     assert_eq!(content(&disk.power_loss(0), "a").unwrap()[..2], [1, 3]);
 }
+
+#[test]
+fn a_cold_file_makes_its_readers_wait_and_nobody_else() {
+    let (disk, file) = disk();
+    disk.chill(&path("a"));
+    assert_eq!(file.read_cached_at(&mut [0], 0).unwrap(), None);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut byte = [0];
+            file.read_at(&mut byte, 0).map(|_| byte)
+        });
+        while disk.waiting_reads() == 0 {
+            std::thread::yield_now();
+        }
+        write(&*file, &[2], 0).unwrap();
+        file.sync_data().unwrap();
+        disk.warm(&path("a"));
+        assert_eq!(reader.join().unwrap().unwrap(), [2]);
+    });
+    assert_eq!(file.read_cached_at(&mut [0], 0).unwrap(), Some(1));
+}

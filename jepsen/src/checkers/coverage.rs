@@ -1,0 +1,63 @@
+//! A run in which nothing happened shows nothing: what a history must contain before its silence means anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{Event, EventType, Op, phases};
+
+/// What must have happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// Faults that must have been installed, by their names.
+    pub faults: BTreeSet<String>,
+    /// Acknowledged messages in the whole run.
+    pub acknowledged: u64,
+    /// Changes of the leader.
+    pub leader_changes: u64,
+    /// Every queue must have got a message.
+    pub queues: i64,
+}
+
+/// What was not seen. Empty: the run counts.
+pub fn gaps(history: &[Event], demands: &Demands) -> Vec<String> {
+    let mut gaps = Vec::new();
+    let mut installed: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut acknowledged = 0;
+    let mut queues = BTreeSet::new();
+    let mut leaders = Vec::new();
+    let mut reached = BTreeSet::new();
+    for event in history {
+        match (&event.op, event.kind) {
+            (Op::Fault(fault), EventType::Info) if fault.result.as_deref() == Some("installed") => {
+                *installed.entry(&fault.fault).or_default() += 1;
+            }
+            (Op::Send(value) | Op::Half(value), EventType::Ok) => {
+                acknowledged += value.messages.len() as u64;
+                queues.insert(value.queue);
+            }
+            (Op::Leader(leader), _) => leaders.extend(leader.node),
+            (Op::Phase(phase), _) => {
+                reached.insert(phase.phase.as_str());
+            }
+            _ => {}
+        }
+    }
+    for fault in demands.faults.iter().filter(|fault| !installed.contains_key(fault.as_str())) {
+        gaps.push(format!("the fault {fault} never took effect"));
+    }
+    if acknowledged < demands.acknowledged {
+        gaps.push(format!("{acknowledged} messages were acknowledged, fewer than {}", demands.acknowledged));
+    }
+    let written = i64::try_from(queues.len()).unwrap_or(i64::MAX);
+    if written < demands.queues {
+        gaps.push(format!("{written} of {} queues were written", demands.queues));
+    }
+    leaders.dedup();
+    let changes = leaders.len().saturating_sub(1) as u64;
+    if changes < demands.leader_changes {
+        gaps.push(format!("the leader changed {changes} times, fewer than {}", demands.leader_changes));
+    }
+    if !reached.contains(phases::DRAINED) {
+        gaps.push("the final reads were not completed".to_owned());
+    }
+    gaps
+}

@@ -1,0 +1,76 @@
+//! C9: what was read stays.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use ferrymq_proto::position::{QueueId, QueueOffset};
+
+use super::faulty::downtimes;
+use super::{Digest, Findings, Place};
+use crate::history::{EventIndex, NodeId};
+use crate::message::MessageId;
+
+/// Whatever a consumer has read is in the final scan at the same place; and what one node has shown, it goes on to show for as
+/// long as it runs. (Two nodes are not compared: a deposed leader may show less than the new one for a while.)
+pub(super) fn final_reads(digest: &Digest<'_>, findings: &mut Findings) {
+    dirty_reads(digest, findings);
+    regressions(digest, findings);
+}
+
+fn dirty_reads(digest: &Digest<'_>, findings: &mut Findings) {
+    let scans = digest.final_scans();
+    let mut kept: HashMap<Place, MessageId> = HashMap::new();
+    for (queue, scan) in &scans {
+        kept.extend(
+            scan.value.seen.iter().map(|seen| (Place { queue: *queue, offset: seen.offset }, seen.id)),
+        );
+    }
+    let mut reported = HashSet::new();
+    for pulled in &digest.pulls {
+        let queue = pulled.value.queue;
+        let Some(scan) = scans.get(&queue) else { continue };
+        for seen in pulled.value.seen.iter().filter(|seen| seen.offset >= scan.value.min) {
+            let place = Place { queue, offset: seen.offset };
+            if kept.get(&place) != Some(&seen.id) && reported.insert(seen.id) {
+                findings.add("dirty-read", &[pulled.event, scan.event], || {
+                    format!("message {} was read at {place} and is not there at the end", seen.id)
+                });
+            }
+        }
+    }
+}
+
+fn regressions(digest: &Digest<'_>, findings: &mut Findings) {
+    let downtimes = downtimes(digest.history);
+    let ran_through = |node: NodeId, from: EventIndex, until: EventIndex| {
+        !downtimes
+            .iter()
+            .any(|down| down.node == node && down.from < until && down.until.is_none_or(|end| end > from))
+    };
+    // The longest that each node has shown each queue so far, by the order of the answers.
+    let mut by_answer: Vec<_> = digest.pulls.iter().collect();
+    by_answer.sort_by_key(|pulled| pulled.event);
+    let mut by_question = by_answer.clone();
+    by_question.sort_by_key(|pulled| pulled.invoked);
+    let mut shown: BTreeMap<(NodeId, QueueId), (QueueOffset, EventIndex)> = BTreeMap::new();
+    let mut answers = by_answer.into_iter().peekable();
+    for pulled in by_question {
+        while let Some(answer) = answers.next_if(|answer| answer.event < pulled.invoked) {
+            let Some(node) = answer.value.node else { continue };
+            let Some(last) = answer.value.seen.iter().map(|seen| seen.offset).max() else { continue };
+            let longest = shown.entry((node, answer.value.queue)).or_insert((last, answer.event));
+            if last > longest.0 {
+                *longest = (last, answer.event);
+            }
+        }
+        let (Some(node), Some(max)) = (pulled.value.node, pulled.value.max) else { continue };
+        let Some((last, event)) = shown.get(&(node, pulled.value.queue)) else { continue };
+        if max.0 <= last.0 && ran_through(node, *event, pulled.event) {
+            findings.add("read-regression", &[*event, pulled.event], || {
+                format!(
+                    "{node} had shown queue {} up to offset {last}, and later says that it ends at {max}",
+                    pulled.value.queue
+                )
+            });
+        }
+    }
+}

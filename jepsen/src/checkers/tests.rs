@@ -1,0 +1,80 @@
+use super::*;
+use crate::history::{EventType, Nanos};
+use crate::history::{FaultValue, Flow, NodeId, Op, Process};
+
+fn fault(index: u64, number: i64, begins: bool, down: &[u8], cut: &[(u8, u8)]) -> Event {
+    let value = FaultValue {
+        fault: "f".into(),
+        number,
+        down: down.iter().copied().map(NodeId).collect(),
+        cut: cut.iter().map(|(from, to)| Flow { from: NodeId(*from), to: NodeId(*to) }).collect(),
+        result: Some("installed".into()),
+        proof: None,
+    };
+    let (kind, op) =
+        if begins { (EventType::Info, Op::Fault(value)) } else { (EventType::Invoke, Op::Heal(value)) };
+    Event { index: EventIndex(index), time: Nanos(index), process: Process::Nemesis, kind, op }
+}
+
+fn intervals(history: &[Event]) -> Vec<(u8, u64, Option<u64>)> {
+    let mut list: Vec<_> = isolations(history, 3, 2)
+        .into_iter()
+        .map(|isolation| (isolation.node.0, isolation.from.0, isolation.until.map(|until| until.0)))
+        .collect();
+    list.sort_unstable();
+    list
+}
+
+/// Who is proved to have had no quorum, and when.
+#[test]
+fn isolations_of_faults() {
+    let isolate_0: &[(u8, u8)] = &[(0, 1), (1, 0), (0, 2), (2, 0)];
+    let cases = [
+        (vec![fault(1, 1, true, &[], isolate_0), fault(5, 1, false, &[], isolate_0)], vec![(0, 1, Some(5))]),
+        // What one does not hear, it cannot count.
+        (vec![fault(1, 1, true, &[], &[(0, 1), (0, 2)])], vec![(0, 1, None)]),
+        // One link is not enough.
+        (vec![fault(1, 1, true, &[], &[(0, 1), (1, 0)])], vec![]),
+        // A dead node has nobody, and the living two have each other.
+        (vec![fault(1, 1, true, &[2], &[])], vec![(2, 1, None)]),
+        (
+            vec![fault(1, 1, true, &[1, 2], &[]), fault(4, 1, false, &[], &[])],
+            vec![(0, 1, Some(4)), (1, 1, Some(4)), (2, 1, Some(4))],
+        ),
+        // Two faults together isolate whom neither isolates alone.
+        (
+            vec![
+                fault(1, 1, true, &[2], &[]),
+                fault(2, 2, true, &[], &[(0, 1)]),
+                fault(3, 1, false, &[], &[]),
+                fault(4, 2, false, &[], &[]),
+            ],
+            vec![(0, 2, Some(3)), (1, 2, Some(3)), (2, 1, Some(3))],
+        ),
+    ];
+    for (history, expected) in cases {
+        assert_eq!(intervals(&history), expected, "{history:?}");
+    }
+}
+
+#[test]
+fn a_history_without_anything_is_not_accused_and_does_not_count() {
+    let findings = judge(&[]).expect("a history");
+    assert!(findings.is_empty());
+    let demands = coverage::Demands { acknowledged: 1, queues: 1, ..coverage::Demands::default() };
+    assert_eq!(
+        coverage::gaps(&[], &demands),
+        [
+            "0 messages were acknowledged, fewer than 1",
+            "0 of 1 queues were written",
+            "the final reads were not completed"
+        ]
+    );
+}
+
+#[test]
+fn names_of_anomalies() {
+    assert!(is_anomaly("lost"));
+    assert!(!is_anomaly("found"));
+    assert_eq!(Checker::find("C8").map(|checker| checker.name), Some("real-time-order"));
+}

@@ -1,0 +1,341 @@
+//! The group under test: its processes, the links between them, and their disks.
+//!
+//! Links stand between clients and every broker, clients and the name server, every broker and the name server, and every
+//! ordered pair of peers. A cut from one node to another cuts the connections that either has opened.
+
+mod addresses;
+mod link;
+mod process;
+pub mod programs;
+pub mod storage;
+mod systems;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use addresses::Addresses;
+pub use link::{Behaviour, Link, Traffic, Way};
+use process::{Launch, Process};
+pub use storage::{Storage, StorageError, StorageKind};
+pub use systems::{GROUP, Maker, Mode, Programs, READY, Replication, SYSTEMS, Setting, System};
+
+use crate::dice::Dice;
+use crate::history::{Flow, NodeId};
+
+const POLL: Duration = Duration::from_millis(50);
+/// A process that ends by itself more often than this stays down.
+const RESTARTS_MAX: u32 = 3;
+
+/// Two parts of a cluster, the one that connects first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkName {
+    ClientsTo(NodeId),
+    ClientsToNameServer,
+    ToNameServer(NodeId),
+    Peers(NodeId, NodeId),
+    /// A slave to its master.
+    Replication(NodeId, NodeId),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    #[error("cannot set up the cluster: {0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("{who} did not start: {said}")]
+    NotStarted { who: String, said: String },
+}
+
+/// What the cluster is to be.
+#[derive(Clone, Debug)]
+pub struct Blueprint {
+    pub system: &'static System,
+    pub mode: Mode,
+    pub nodes: u8,
+    pub sync_flush: bool,
+    pub storage: StorageKind,
+    pub unsafe_modes: Vec<String>,
+    pub seed: u64,
+}
+
+#[derive(Debug)]
+pub struct Cluster {
+    pub blueprint: Blueprint,
+    pub addresses: Addresses,
+    pub storage: Storage,
+    pub links: BTreeMap<LinkName, Link>,
+    programs: Programs,
+    peer_links: BTreeMap<(NodeId, NodeId), SocketAddr>,
+    master_link: Option<SocketAddr>,
+    folder: PathBuf,
+    name_server: Option<Process>,
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    process: Option<Process>,
+    /// Somebody ended it on purpose.
+    down: bool,
+    exits: u32,
+}
+
+impl Cluster {
+    /// Opens the links and the disks; starts nothing yet.
+    pub async fn prepare(
+        blueprint: Blueprint,
+        programs: Programs,
+        folder: &Path,
+    ) -> Result<Self, ClusterError> {
+        let addresses = Addresses::choose(blueprint.nodes)?;
+        let storage = Storage::create(&folder.join("data"), blueprint.storage, blueprint.nodes)?;
+        let mut cluster = Self {
+            nodes: (0..blueprint.nodes).map(|_| Node::default()).collect(),
+            blueprint,
+            addresses,
+            storage,
+            links: BTreeMap::new(),
+            programs,
+            peer_links: BTreeMap::new(),
+            master_link: None,
+            folder: folder.to_owned(),
+            name_server: None,
+        };
+        cluster.open_links().await?;
+        Ok(cluster)
+    }
+
+    async fn open_links(&mut self) -> io::Result<()> {
+        let nodes: Vec<NodeId> = self.all().collect();
+        let mut wanted = vec![(
+            LinkName::ClientsToNameServer,
+            self.addresses.name_server_for_clients(),
+            self.addresses.name_server(),
+        )];
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        for node in &nodes {
+            wanted.push((
+                LinkName::ClientsTo(*node),
+                self.addresses.advertised(*node),
+                self.addresses.broker(*node),
+            ));
+            let for_node = self.addresses.name_server_for(*node);
+            wanted.push((LinkName::ToNameServer(*node), for_node, self.addresses.name_server()));
+            match self.blueprint.system.replication {
+                Replication::Raft => {
+                    let others = nodes.iter().filter(|peer| *peer != node);
+                    wanted.extend(
+                        others.map(|peer| (LinkName::Peers(*node, *peer), any, self.addresses.peer(*peer))),
+                    );
+                }
+                Replication::MasterSlave if *node != NodeId(0) => {
+                    let master = self.addresses.replication(NodeId(0));
+                    wanted.push((LinkName::Replication(*node, NodeId(0)), any, master));
+                }
+                Replication::MasterSlave => {}
+            }
+        }
+        let mut dice = Dice::derive(self.blueprint.seed, "links");
+        for (name, listen, target) in wanted {
+            let link = Link::open(listen, target, dice.throw()).await?;
+            match name {
+                LinkName::Peers(from, to) => drop(self.peer_links.insert((from, to), link.listens)),
+                LinkName::Replication(..) => self.master_link = Some(link.listens),
+                _ => {}
+            }
+            self.links.insert(name, link);
+        }
+        Ok(())
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.blueprint.nodes).map(NodeId)
+    }
+
+    pub fn majority(&self) -> usize {
+        usize::from(self.blueprint.nodes) / 2 + 1
+    }
+
+    /// Starts everything, and waits until each process says that it serves.
+    pub async fn start(&mut self) -> Result<(), ClusterError> {
+        let folder = self.folder.join("nodes").join("namesrv");
+        let (conf, launch) = self.blueprint.system.name_server(&self.programs, &self.addresses, &folder);
+        let launch = Launch { log: folder.join("log"), ..launch };
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("node.conf"), conf)?;
+        self.name_server = Some(Process::start(&launch)?);
+        let boot = Duration::from_secs(self.blueprint.system.boot_seconds);
+        let deadline = tokio::time::Instant::now() + boot;
+        wait_ready("the name server", self.name_server.as_mut(), deadline).await?;
+        for node in self.all() {
+            self.start_node(node)?;
+        }
+        for node in self.all() {
+            self.wait_ready(node).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a node on what it has on its disk.
+    pub fn start_node(&mut self, node: NodeId) -> Result<(), ClusterError> {
+        let folder = self.storage.folder(node);
+        fs::create_dir_all(&folder)?;
+        let setting = Setting {
+            addresses: &self.addresses,
+            nodes: self.blueprint.nodes,
+            mode: self.blueprint.mode,
+            sync_flush: self.blueprint.sync_flush,
+            unsafe_modes: &self.blueprint.unsafe_modes,
+            peer_links: &self.peer_links,
+            master_link: self.master_link,
+        };
+        let (conf, launch) = self.blueprint.system.broker(&self.programs, &setting, node, &folder);
+        // On a full disk nothing can be written; what it says has not changed.
+        fs::write(folder.join("node.conf"), conf)
+            .or_else(|error| if folder.join("node.conf").is_file() { Ok(()) } else { Err(error) })?;
+        let log = self.folder.join("nodes").join(node.to_string()).join("log");
+        let process = Process::start(&Launch { log, ..launch })?;
+        if let Some(slot) = self.nodes.get_mut(usize::from(node.0)) {
+            slot.process = Some(process);
+            slot.down = false;
+        }
+        Ok(())
+    }
+
+    /// Until a node says that it serves.
+    pub async fn wait_ready(&mut self, node: NodeId) -> Result<(), ClusterError> {
+        let boot = Duration::from_secs(self.blueprint.system.boot_seconds);
+        let deadline = tokio::time::Instant::now() + boot;
+        let process = self.nodes.get_mut(usize::from(node.0)).and_then(|slot| slot.process.as_mut());
+        wait_ready(&node.to_string(), process, deadline).await
+    }
+
+    /// SIGKILL. Returns when the process is gone.
+    pub async fn kill(&mut self, node: NodeId) -> Result<(), ClusterError> {
+        let Some(slot) = self.nodes.get_mut(usize::from(node.0)) else { return Ok(()) };
+        slot.down = true;
+        if let Some(mut process) = slot.process.take() {
+            process.kill().await?;
+        }
+        Ok(())
+    }
+
+    pub fn is_running(&mut self, node: NodeId) -> bool {
+        let slot = self.nodes.get_mut(usize::from(node.0));
+        slot.and_then(|slot| slot.process.as_mut()).is_some_and(Process::is_alive)
+    }
+
+    pub fn pause(&self, node: NodeId) -> io::Result<()> {
+        self.process(node)?.pause()
+    }
+
+    pub fn resume(&self, node: NodeId) -> io::Result<()> {
+        self.process(node)?.resume()
+    }
+
+    /// Whether the process does not run although it lives.
+    pub fn is_paused(&self, node: NodeId) -> bool {
+        self.process(node).is_ok_and(|process| process.state() == Some('T'))
+    }
+
+    fn process(&self, node: NodeId) -> io::Result<&Process> {
+        let process = self.nodes.get(usize::from(node.0)).and_then(|slot| slot.process.as_ref());
+        process.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{node} does not run")))
+    }
+
+    /// Starts again whatever ended by itself. Returns who did, and what it said last.
+    pub fn watch(&mut self) -> Vec<(NodeId, String)> {
+        let mut ended = Vec::new();
+        for node in self.all() {
+            let Some(slot) = self.nodes.get_mut(usize::from(node.0)) else { continue };
+            let Some(process) = slot.process.as_mut().filter(|_| !slot.down) else { continue };
+            if process.is_alive() {
+                continue;
+            }
+            ended.push((node, last_line(&process.output())));
+            slot.process = None;
+            slot.exits += 1;
+            if slot.exits <= RESTARTS_MAX {
+                // If it cannot be started, the next look finds it down.
+                let _ = self.start_node(node);
+            }
+        }
+        ended
+    }
+
+    /// The ends of the links that carry from one node to another, and which way.
+    fn ways(&self, flow: Flow) -> impl Iterator<Item = (&Link, bool)> {
+        let Flow { from, to } = flow;
+        let forth = [LinkName::Peers(from, to), LinkName::Replication(from, to)];
+        let back = [LinkName::Peers(to, from), LinkName::Replication(to, from)];
+        let find = |names: [LinkName; 2], forth| {
+            names.into_iter().filter_map(move |name| self.links.get(&name).map(|link| (link, forth)))
+        };
+        find(forth, true).chain(find(back, false))
+    }
+
+    /// Lets nothing pass from one node to another, or lets it again.
+    pub fn cut(&self, flow: Flow, cut: bool) {
+        for (link, forth) in self.ways(flow) {
+            link.change(|behaviour| if forth { behaviour.forth.cut = cut } else { behaviour.back.cut = cut });
+        }
+    }
+
+    /// Bytes that have passed from one node to another, and disturbances on their links, since the beginning.
+    pub fn flow_traffic(&self, flow: Flow) -> (u64, u64) {
+        self.ways(flow).fold((0, 0), |(passed, disturbed), (link, forth)| {
+            let traffic = link.traffic();
+            let carried = if forth { traffic.passed_forth } else { traffic.passed_back };
+            (passed + carried, disturbed + traffic.disturbed)
+        })
+    }
+
+    /// Makes all links behave. Connections stay.
+    pub fn heal_links(&self) {
+        for link in self.links.values() {
+            link.change(|now| *now = Behaviour { generation: now.generation, ..Behaviour::default() });
+        }
+    }
+
+    /// Ends all processes.
+    pub async fn stop(&mut self) -> Result<(), ClusterError> {
+        for node in self.all() {
+            self.kill(node).await?;
+        }
+        if let Some(mut name_server) = self.name_server.take() {
+            name_server.kill().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn wait_ready(
+    who: &str,
+    process: Option<&mut Process>,
+    deadline: tokio::time::Instant,
+) -> Result<(), ClusterError> {
+    let not_started = |said: String| ClusterError::NotStarted { who: who.to_owned(), said };
+    let Some(process) = process else { return Err(not_started("it was ended".to_owned())) };
+    loop {
+        let output = process.output();
+        if output.contains(READY) {
+            return Ok(());
+        }
+        if !process.is_alive() {
+            return Err(not_started(last_line(&output)));
+        }
+        if tokio::time::Instant::now() > deadline {
+            return Err(not_started(format!("it never said that it serves; last: {}", last_line(&output))));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn last_line(output: &str) -> String {
+    output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing").trim().to_owned()
+}

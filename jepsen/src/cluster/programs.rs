@@ -1,0 +1,57 @@
+//! Finds the programs to start: our own binary, and Apache's jars by their Maven coordinates.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::systems::{Maker, Programs, System};
+
+/// Asks the harness of the official clients, which has the one list of coordinates and the one cache.
+const ASK_FOR_JARS: &str = "import sys; sys.path.insert(0, sys.argv[1]); from harness import install; \
+                            print(install.jars('servers', install.APACHE, 'servers'))";
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    #[error("there is no {0}: build it, or name it with --ferrymq")]
+    NoBinary(PathBuf),
+    #[error("Apache's jars cannot be resolved: {0}")]
+    NoJars(String),
+    #[error("{0} is not installed")]
+    NoCommand(&'static str),
+}
+
+/// Resolves what the system needs. `ferrymq` stands beside this program unless it is named.
+pub fn find(system: &System, ferrymq: Option<&Path>) -> Result<Programs, ProgramError> {
+    need("setpriv")?;
+    let mut programs = Programs::default();
+    match system.maker {
+        Maker::Ferrymq => {
+            let beside = || std::env::current_exe().unwrap_or_default().with_file_name("ferrymq");
+            programs.ferrymq = ferrymq.map_or_else(beside, Path::to_owned);
+            if !programs.ferrymq.is_file() {
+                return Err(ProgramError::NoBinary(programs.ferrymq));
+            }
+        }
+        Maker::Apache => {
+            need("java")?;
+            programs.apache_class_path = format!("{}/*", jars()?.display());
+        }
+    }
+    Ok(programs)
+}
+
+fn need(command: &'static str) -> Result<(), ProgramError> {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&paths).any(|folder| folder.join(command).is_file());
+    if found { Ok(()) } else { Err(ProgramError::NoCommand(command)) }
+}
+
+fn jars() -> Result<PathBuf, ProgramError> {
+    need("python3")?;
+    need("mvn")?;
+    let interop = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("tests").join("interop");
+    let asked = Command::new("python3").args(["-c", ASK_FOR_JARS]).arg(&interop).output();
+    let answer = asked.map_err(|error| ProgramError::NoJars(error.to_string()))?;
+    let said = String::from_utf8_lossy(&answer.stdout);
+    let folder = said.lines().last().map(PathBuf::from).filter(|folder| folder.is_dir());
+    folder.ok_or_else(|| ProgramError::NoJars(String::from_utf8_lossy(&answer.stderr).trim().to_owned()))
+}

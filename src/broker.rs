@@ -1,0 +1,68 @@
+//! The broker: its services side by side, each in a field of its own.
+//!
+//! `node` opens the store, puts the services together and runs them; handlers find here what they hand a request to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ferrymq_proto::net::Connection;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use crate::config::broker::Identity;
+use crate::handlers::pull::PullRules;
+use crate::replication::{SharedTables, Writer};
+use crate::services::archive::Archive;
+use crate::services::arrivals::Arrivals;
+use crate::services::clients::Clients;
+use crate::services::filters::Filters;
+use crate::services::groups::Groups;
+use crate::services::offsets::Offsets;
+use crate::services::order_locks::OrderLocks;
+use crate::services::posting::Posting;
+use crate::services::produce::Produce;
+use crate::services::pull::Pull;
+use crate::services::topics::Topics;
+
+pub struct Broker {
+    pub identity: Identity,
+    /// Where clients find it, and what message ids hold.
+    pub address: SocketAddr,
+    pub tables: SharedTables,
+    pub writer: Writer,
+    pub archive: Archive,
+    pub posting: Posting,
+    pub topics: Arc<Topics>,
+    pub groups: Arc<Groups>,
+    pub clients: Arc<Clients>,
+    pub offsets: Arc<Offsets>,
+    pub locks: Arc<OrderLocks>,
+    pub produce: Produce,
+    pub pull: Pull,
+    pub pull_rules: PullRules,
+    pub filters: Filters,
+    pub arrivals: Arc<Arrivals>,
+    /// Of the threads that serve clients.
+    pub runtime: Handle,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Broker({})", self.identity.name)
+    }
+}
+
+impl Broker {
+    /// Begins what goes on beside the requests. It ends with the runtime.
+    pub fn start_services(self: &Arc<Self>) -> JoinSet<()> {
+        let mut running = JoinSet::new();
+        let clients = Arc::clone(&self.clients);
+        running.spawn(async move { clients.run().await });
+        running
+    }
+
+    /// A client is gone.
+    pub fn connection_closed(&self, connection: &Connection) {
+        self.clients.connection_closed(connection);
+    }
+}

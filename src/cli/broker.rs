@@ -1,0 +1,109 @@
+//! `ferrymq broker`: reads the configuration, says what is wrong with it, and runs the broker until a signal.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use tokio::sync::watch;
+
+use super::open_files;
+use super::server::{
+    Options, cannot_listen, configured, not_started, prepare, refused_by_system, serve, source_name,
+};
+use super::signals::Signals;
+use super::version::VERSION;
+use crate::config::broker::{BROKER, BrokerConfig};
+use crate::config::desk::BrokerDesk;
+use crate::config::sources::Loaded;
+use crate::config::{Diagnostic, Severity};
+use crate::errors::{ADDRESS_NOT_USABLE, MODE_NOT_OFFERED, STORE_UNUSABLE};
+use crate::node::{Node, StartError};
+
+const NOUN: &str = BROKER.noun;
+
+/// Run a broker, which stores messages and hands them out.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    options: Options,
+
+    /// Print the value of the important keys and exit.
+    #[arg(short = 'm', long = "print-important", alias = "printImportantConfig", conflicts_with_all = ["print", "check"])]
+    print_important: bool,
+
+    /// The name servers, separated by ; or blanks. Sets namesrvAddr.
+    #[arg(short = 'n', long = "namesrv", alias = "namesrvAddr", value_name = "ADDRESS", num_args = 1..)]
+    name_servers: Vec<String>,
+}
+
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let started = Instant::now();
+    let mut settings = Vec::new();
+    if !arguments.name_servers.is_empty() {
+        settings.push(format!("namesrvAddr={}", arguments.name_servers.join(";")));
+    }
+    match configured(&BROKER, &arguments.options, settings, arguments.print_important) {
+        Ok(loaded) => start(loaded, started),
+        Err(code) => code,
+    }
+}
+
+fn start(loaded: Loaded<BrokerConfig>, started: Instant) -> ExitCode {
+    let runtime = match prepare(NOUN) {
+        Ok(runtime) => runtime,
+        Err(diagnostic) => return not_started(&diagnostic),
+    };
+    let source = source_name(&loaded);
+    let name_servers = loaded.written.value("namesrvAddr").map(|value| value.text.clone()).unwrap_or_default();
+    let config = loaded.written.config().clone();
+    let desk = Arc::new(BrokerDesk::new(&BROKER, loaded.written));
+    let code = runtime.block_on(async {
+        open_files::allow(config.network.limits.connections_max);
+        // Until now a signal ends the process at once, and recovery may take its time: the store bears it.
+        let node = match Node::start(&config, desk).await {
+            Ok(node) => node,
+            Err(error) => return not_started(&explained(&config, &error)),
+        };
+        let signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return not_started(&refused_by_system(NOUN, &error)),
+        };
+        ready(&config, node.address(), &name_servers, &source, started);
+        let (stop, stopped) = watch::channel(false);
+        serve(node.run(stopped), stop, signals, config.network.shutdown_wait).await
+    });
+    // Whatever is left was given its time.
+    runtime.shutdown_background();
+    code
+}
+
+/// Tells people and scripts that the broker can be reached; scripts look for Apache's sentence, which is the first.
+fn ready(config: &BrokerConfig, address: SocketAddr, name_servers: &str, source: &str, started: Instant) {
+    let (name, host, port) = (&config.identity.name, &config.identity.host, address.port());
+    let listening = SocketAddr::new(config.network.bind_address, port);
+    let and = if name_servers.is_empty() { "" } else { " and name server is " };
+    let (milliseconds, store) = (started.elapsed().as_millis(), config.store.root.display());
+    super::print(&format!(
+        "The broker[{name}, {host}:{port}] boot success. serializeType=JSON{and}{name_servers}\n\
+         ferrymq {VERSION} broker ready in {milliseconds} ms, listening on {listening}, {source}, store {store}\n"
+    ));
+}
+
+/// A failed start as a person can act on it.
+fn explained(config: &BrokerConfig, error: &StartError) -> Diagnostic {
+    let of = |problem, help: &str| Diagnostic::new(Severity::Error, problem, error.to_string()).help(help);
+    match error {
+        StartError::Listen { address, source } => cannot_listen(NOUN, *address, source),
+        StartError::System(error) => refused_by_system(NOUN, error),
+        StartError::Host { .. } => {
+            of(&ADDRESS_NOT_USABLE, "set brokerIP1 to an address of this machine that clients can reach")
+        }
+        StartError::Mode(_) => of(&MODE_NOT_OFFERED, "set brokerRole=ASYNC_MASTER, without enableDLegerCommitLog"),
+        _ => of(
+            &STORE_UNUSABLE,
+            &format!("look at the permissions and the free space of {}", config.store.root.display()),
+        ),
+    }
+}

@@ -1,0 +1,321 @@
+//! One node that decides alone: Apache's master without slaves.
+//!
+//! One thread writes messages: whatever waits goes into the log with one write, and with one fsync where the settings demand it.
+//! Another one changes the tables: whatever waits is applied, their files are written, and then it is answered. A message is
+//! final when it is as safe as its sender is told: written, or on disk.
+
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use bytes::BytesMut;
+use ferrymq_proto::position::LogOffset;
+use ferrymq_storage::dispatch::Derived;
+use ferrymq_storage::stamp::{StampError, Stamped, Stamper};
+use ferrymq_storage::{AppendError, Appender, Broken, Chain, FlushMode, Log, Mark};
+
+use super::queue::{NotTaken, WaitingQueue};
+use super::{Batch, Changed, Done, NotStored, Replicator, SharedTables, Stored, Wait};
+use crate::clock;
+use crate::state;
+use crate::state::files::{ConfigFolder, FileError};
+
+/// What may wait to be written. Past this senders hear that the broker is busy.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+/// What is written at once.
+const WRITE_BYTES_MAX: usize = 1 << 20;
+const WRITE_BATCHES_MAX: usize = 1024;
+/// Changes of the tables that may wait.
+const CHANGES_MAX: usize = 16_384;
+
+pub struct Classic {
+    messages: Arc<WaitingQueue<Sent>>,
+    changes: Arc<WaitingQueue<Change>>,
+    log: Log,
+    threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Classic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Classic(written {})", self.log.written())
+    }
+}
+
+struct Sent {
+    batch: Batch,
+    wait: Wait,
+    done: Done,
+}
+
+struct Change {
+    command: state::Command,
+    changed: Changed,
+}
+
+impl Change {
+    /// One whose outcome nobody waits for.
+    fn unasked(command: state::Command) -> Self {
+        Self { command, changed: Box::new(|_| ()) }
+    }
+}
+
+/// What a classic node is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub appender: Appender,
+    pub derived: Derived,
+    pub mode: FlushMode,
+    pub tables: SharedTables,
+    pub files: ConfigFolder,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Stamp(#[from] StampError),
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Classic {
+    /// Begins to take writes. All of the log was dispatched.
+    pub fn start(parts: Parts) -> Result<Self, StartError> {
+        let messages = Arc::new(WaitingQueue::new(WAITING_BYTES_MAX));
+        let changes = Arc::new(WaitingQueue::new(CHANGES_MAX));
+        let log = parts.appender.log().clone();
+        let stamper = Stamper::new(&parts.derived)?;
+        let mut writer = LogWriter {
+            queue: Arc::clone(&messages),
+            appender: parts.appender,
+            stamper,
+            mode: parts.mode,
+            changes: Arc::clone(&changes),
+            joined: BytesMut::new(),
+        };
+        let mut tables =
+            TablesWriter { queue: Arc::clone(&changes), tables: parts.tables, files: parts.files };
+        let writing = Builder::new().name("log-write".into()).spawn(move || {
+            while writer.step() {}
+            writer.close();
+        })?;
+        let changing = Builder::new().name("tables-write".into()).spawn(move || {
+            while tables.step() {}
+            tables.close();
+        })?;
+        Ok(Self { messages, changes, log, threads: std::sync::Mutex::new(vec![writing, changing]) })
+    }
+}
+
+impl Replicator for Classic {
+    fn append(&self, batch: Batch, wait: Wait, done: Done) {
+        let room = self.log.room();
+        if !room.is_writable() {
+            return done(Err(NotStored::DiskFull(room.to_string())));
+        }
+        let bytes = batch.records.len();
+        if let Err((sent, reason)) = self.messages.put(Sent { batch, wait, done }, bytes) {
+            (sent.done)(Err(refused(reason)));
+        }
+    }
+
+    fn change(&self, command: state::Command, changed: Changed) {
+        if let Err((change, reason)) = self.changes.put(Change { command, changed }, 1) {
+            (change.changed)(Err(refused(reason)));
+        }
+    }
+
+    fn is_leader(&self) -> bool {
+        true
+    }
+
+    fn term(&self) -> i64 {
+        0
+    }
+
+    fn stop(&self) {
+        self.messages.close();
+        self.changes.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread that writes ended with a panic");
+            }
+        }
+    }
+}
+
+fn refused(reason: NotTaken) -> NotStored {
+    match reason {
+        NotTaken::Full { bytes } => NotStored::Busy(bytes),
+        NotTaken::Closed => NotStored::Stopping,
+    }
+}
+
+/// The thread that writes messages.
+struct LogWriter {
+    queue: Arc<WaitingQueue<Sent>>,
+    appender: Appender,
+    stamper: Stamper,
+    mode: FlushMode,
+    changes: Arc<WaitingQueue<Change>>,
+    joined: BytesMut,
+}
+
+/// What is told once it is safe.
+struct Written {
+    stored: Vec<Stored>,
+    done: Done,
+}
+
+impl LogWriter {
+    fn step(&mut self) -> bool {
+        let Some(sent) = self.queue.take(WRITE_BYTES_MAX, WRITE_BATCHES_MAX) else { return false };
+        let now = clock::now();
+        let mut waiting = Vec::with_capacity(sent.len());
+        let mut counts = Vec::with_capacity(sent.len());
+        self.joined.clear();
+        let outcome = match <[Sent; 1]>::try_from(sent) {
+            // The buffer of one alone needs no copy.
+            Ok([mut only]) => {
+                let outcome = self.stamper.append(&mut self.appender, &mut only.batch.records, now);
+                counts.push(only);
+                outcome
+            }
+            Err(sent) => {
+                sent.iter().for_each(|sent| self.joined.extend_from_slice(&sent.batch.records));
+                counts.extend(sent);
+                self.stamper.append(&mut self.appender, &mut self.joined, now)
+            }
+        };
+        let failed = outcome.error.map(|error| not_stored(&error));
+        let mut stamped = outcome.stamped.into_iter();
+        for sent in counts {
+            let stored: Vec<_> = stamped.by_ref().take(sent.batch.count).map(stored).collect();
+            match &failed {
+                Some(reason) if stored.len() < sent.batch.count => (sent.done)(Err(reason.clone())),
+                _ if sent.wait == Wait::Written => (sent.done)(Ok(stored)),
+                _ => waiting.push(Written { stored, done: self.with_change(sent) }),
+            }
+        }
+        self.settle(waiting);
+        true
+    }
+
+    /// What tells the sender, and before that makes the change that belongs to its records.
+    fn with_change(&self, sent: Sent) -> Done {
+        let Sent { batch, done, .. } = sent;
+        let Some(command) = batch.change else { return done };
+        let changes = Arc::clone(&self.changes);
+        Box::new(move |result| {
+            if result.is_ok() && changes.put(Change::unasked(command), 1).is_err() {
+                tracing::warn!("progress was not noted: the tables take no more changes");
+            }
+            done(result);
+        })
+    }
+
+    /// Makes final what was written, and tells those who wait for it.
+    fn settle(&self, waiting: Vec<Written>) {
+        let log = self.appender.log().clone();
+        let end = log.written();
+        match self.mode {
+            FlushMode::Async => {
+                log.confirm(mark(end));
+                tell(waiting, Ok(()));
+            }
+            FlushMode::Sync => {
+                let confirming = log.clone();
+                log.when_durable(
+                    end,
+                    Box::new(move |result| {
+                        if result.is_ok() {
+                            confirming.confirm(mark(end));
+                        }
+                        tell(waiting, result);
+                    }),
+                );
+            }
+        }
+    }
+
+    fn close(self) {
+        // What is written is final once it is safe; the threads of the log may be gone already.
+        let log = self.appender.log().clone();
+        match self.appender.close() {
+            Ok(()) => log.confirm(mark(log.written())),
+            Err(Broken) => tracing::error!("the log could not be closed in order"),
+        }
+    }
+}
+
+fn mark(offset: LogOffset) -> Mark {
+    Mark { offset, chain: Chain::default() }
+}
+
+fn tell(waiting: Vec<Written>, result: Result<(), Broken>) {
+    for written in waiting {
+        let outcome = match result {
+            Ok(()) => Ok(written.stored),
+            Err(Broken) => Err(NotStored::Stopping),
+        };
+        (written.done)(outcome);
+    }
+}
+
+fn stored(stamped: Stamped) -> Stored {
+    Stored {
+        queue_offset: stamped.queue_offset,
+        log_offset: stamped.span.start,
+        // A record is far shorter.
+        bytes: stamped.span.bytes as u32,
+        store_timestamp: stamped.store_time,
+    }
+}
+
+fn not_stored(error: &StampError) -> NotStored {
+    tracing::warn!(%error, "messages were not stored");
+    match error {
+        StampError::Append(AppendError::TooLong { .. }) | StampError::NotARecord { .. } => {
+            NotStored::Illegal(error.to_string())
+        }
+        StampError::Append(AppendError::Broken(_)) => NotStored::Stopping,
+        _ => NotStored::Disk(error.to_string()),
+    }
+}
+
+/// The thread that changes the tables.
+struct TablesWriter {
+    queue: Arc<WaitingQueue<Change>>,
+    tables: SharedTables,
+    files: ConfigFolder,
+}
+
+impl TablesWriter {
+    fn step(&mut self) -> bool {
+        let Some(changes) = self.queue.take(CHANGES_MAX, CHANGES_MAX) else { return false };
+        let applied: Vec<_> = {
+            let mut tables = self.tables.write();
+            changes.into_iter().map(|change| (tables.apply(change.command), change.changed)).collect()
+        };
+        // What nobody may forget is in its file before anybody is answered.
+        let saved = self.save();
+        for (reply, changed) in applied {
+            changed(match &saved {
+                Ok(()) => Ok(reply),
+                Err(error) => Err(NotStored::Disk(error.to_string())),
+            });
+        }
+        true
+    }
+
+    fn save(&mut self) -> Result<(), FileError> {
+        // Files are written while everybody may read the tables.
+        let due = self.files.due(&self.tables.read());
+        self.files.write(due)
+    }
+
+    fn close(mut self) {
+        if let Err(error) = self.save() {
+            tracing::error!(%error, "the tables could not be saved");
+        }
+    }
+}

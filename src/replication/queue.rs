@@ -1,0 +1,92 @@
+//! What waits to be written, between those who ask and the one thread that writes.
+//!
+//! No linger: whoever takes gets everything that waits, so that batches grow with the load by themselves.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+#[derive(Debug)]
+pub(super) struct WaitingQueue<T> {
+    state: Mutex<State<T>>,
+    arrived: Condvar,
+    bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<(T, usize)>,
+    bytes: usize,
+    is_closed: bool,
+    /// The one who takes sleeps, and must be woken.
+    is_waiting: bool,
+}
+
+/// Why an item was not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    Full { bytes: usize },
+    Closed,
+}
+
+impl<T> WaitingQueue<T> {
+    pub fn new(bytes_max: usize) -> Self {
+        let state = State { items: VecDeque::new(), bytes: 0, is_closed: false, is_waiting: false };
+        Self { state: Mutex::new(state), arrived: Condvar::new(), bytes_max }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn put(&self, item: T, bytes: usize) -> Result<(), (T, NotTaken)> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err((item, NotTaken::Closed));
+        }
+        // One that is alone always finds room, however long it is.
+        if state.bytes > 0 && state.bytes + bytes > self.bytes_max {
+            let bytes = state.bytes;
+            return Err((item, NotTaken::Full { bytes }));
+        }
+        state.bytes += bytes;
+        state.items.push_back((item, bytes));
+        let wake = state.is_waiting;
+        drop(state);
+        if wake {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something, and takes up to `bytes_max` of it, but at least one item. `None`: the queue is closed
+    /// and empty.
+    pub fn take(&self, bytes_max: usize, items_max: usize) -> Option<Vec<T>> {
+        let mut state = self.state();
+        while state.items.is_empty() {
+            if state.is_closed {
+                return None;
+            }
+            state.is_waiting = true;
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.is_waiting = false;
+        }
+        let mut taken = Vec::new();
+        let mut taken_bytes = 0;
+        while taken.len() < items_max
+            && let Some((item, bytes)) = state
+                .items
+                .pop_front_if(|(_, bytes)| taken_bytes == 0 || taken_bytes + *bytes <= bytes_max)
+        {
+            taken_bytes += bytes;
+            state.bytes -= bytes;
+            taken.push(item);
+        }
+        Some(taken)
+    }
+
+    /// Takes nothing in any more. What is there can still be taken.
+    pub fn close(&self) {
+        self.state().is_closed = true;
+        self.arrived.notify_one();
+    }
+}

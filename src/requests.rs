@@ -1,0 +1,146 @@
+//! Every request a broker serves: one row per code.
+//!
+//! The row says who may serve it and in which lane. What is quick is served where it arrives; what waits for something else
+//! keeps its call and answers it later; what is rare and takes its time is a task of its own, of which there are only so many.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ferrymq_proto::code::{RequestCode, ResponseCode};
+use ferrymq_proto::command::Command;
+use ferrymq_proto::fields::Fields;
+use ferrymq_proto::header::Header;
+use ferrymq_proto::net::{Call, Connection};
+use ferrymq_proto::text::Text;
+
+use crate::broker::Broker;
+use crate::handlers::*;
+use crate::refusal::Refusal;
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub struct Reply {
+    pub code: ResponseCode,
+    pub remark: Option<Text>,
+    pub fields: Option<Fields>,
+    pub body: Bytes,
+}
+
+impl Reply {
+    pub fn empty() -> Self {
+        Self { code: ResponseCode::SUCCESS, remark: None, fields: None, body: Bytes::new() }
+    }
+
+    pub fn header(header: &impl Header) -> Self {
+        Self { fields: Some(header.to_fields()), ..Self::empty() }
+    }
+
+    pub fn body(body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..Self::empty() }
+    }
+
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub fn with_code(mut self, code: ResponseCode) -> Self {
+        self.code = code;
+        self
+    }
+
+    pub fn with_remark(mut self, remark: impl Into<Text>) -> Self {
+        self.remark = Some(remark.into());
+        self
+    }
+}
+
+pub type Answer = Result<Reply, Refusal>;
+pub type Task = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+#[derive(Clone, Copy)]
+pub enum Lane {
+    /// Served at once: it neither blocks nor waits.
+    Now(fn(&Broker, &Command, &Connection) -> Answer),
+    /// Keeps its call, and answers it when it is done.
+    Kept(fn(&Arc<Broker>, Call)),
+    /// A task of its own.
+    Task(fn(Arc<Broker>, Command, Connection) -> Task),
+}
+
+/// Who may serve a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Only the one that takes writes.
+    Leader,
+    Any,
+}
+
+#[derive(Clone, Copy)]
+pub struct Row {
+    pub code: RequestCode,
+    pub role: Role,
+    pub lane: Lane,
+}
+
+macro_rules! requests {
+    (@lane Now $handler:path) => { Lane::Now($handler) };
+    (@lane Kept $handler:path) => { Lane::Kept($handler) };
+    (@lane Task $handler:path) => {
+        Lane::Task(|broker, request, connection| Box::pin(async move { $handler(&broker, &request, &connection).await }))
+    };
+    ($($code:ident $role:ident $lane:ident $handler:path;)*) => {
+        /// The most frequent requests stand first: rows are searched in order.
+        const ROWS: &[Row] = &[$(Row {
+            code: RequestCode::$code,
+            role: Role::$role,
+            lane: requests!(@lane $lane $handler),
+        },)*];
+    };
+}
+
+requests! {
+    SEND_MESSAGE_V2                     Leader Kept produce::send_short;
+    SEND_BATCH_MESSAGE                  Leader Kept produce::send_short;
+    SEND_MESSAGE                        Leader Kept produce::send;
+    PULL_MESSAGE                        Any    Kept pull::pull;
+    LITE_PULL_MESSAGE                   Any    Kept pull::pull;
+}
+
+/// The codes that are served, most frequent first.
+pub fn served() -> impl Iterator<Item = RequestCode> {
+    ROWS.iter().map(|row| row.code)
+}
+
+pub fn find(code: i32) -> Option<Row> {
+    ROWS.iter().find(|row| row.code.0 == code).copied()
+}
+
+/// The command that carries an answer.
+pub fn answered(request: &Command, answer: Answer) -> Command {
+    match answer {
+        Ok(reply) => {
+            let mut command = request.answer(reply.code).with_body(reply.body);
+            command.remark = reply.remark;
+            if let Some(fields) = reply.fields {
+                command.fields = fields;
+            }
+            command
+        }
+        Err(refusal) => request.answer(refusal.code()).with_remark(refusal.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_one_row() {
+        let mut codes: Vec<_> = served().collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), ROWS.len());
+    }
+}

@@ -1,0 +1,109 @@
+//! What is stored, for those who read single messages: by their place in the log or in a queue.
+
+use bytes::Bytes;
+use ferrymq_proto::name::TopicName;
+use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
+use ferrymq_proto::record::Record;
+use ferrymq_storage::Log;
+use ferrymq_storage::cold::{Attempt, ColdReads, LogReader, Reach};
+use ferrymq_storage::dispatch::Derived;
+use ferrymq_storage::index::KeyIndex;
+use ferrymq_storage::queues::{QueueEntry, Queues};
+
+use crate::refusal::Refusal;
+
+/// Enough for most records; longer ones are read twice.
+const FIRST_READ_BYTES: usize = 4096;
+/// Longer than any record: a frame of the wire with a message in it is not so long.
+const RECORD_BYTES_MAX: usize = 32 << 20;
+
+#[derive(Clone, Debug)]
+pub struct Archive {
+    log: Log,
+    derived: Derived,
+    cold: ColdReads,
+}
+
+/// The offsets of a queue: from the oldest that is left to the one the next message will get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    pub min: QueueOffset,
+    pub max: QueueOffset,
+}
+
+impl Archive {
+    pub fn new(log: Log, derived: Derived, cold: ColdReads) -> Self {
+        Self { log, derived, cold }
+    }
+
+    /// The threads that may wait for the disk.
+    pub fn cold(&self) -> &ColdReads {
+        &self.cold
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub fn derived(&self) -> &Derived {
+        &self.derived
+    }
+
+    pub fn queues(&self) -> &Queues {
+        self.derived.queues()
+    }
+
+    pub fn index(&self) -> &KeyIndex {
+        self.derived.index()
+    }
+
+    /// `None` for a queue that never had a message.
+    pub fn span(&self, topic: &TopicName, queue: QueueId) -> Result<Option<Span>, Refusal> {
+        let range = self.queues().range(topic, queue).map_err(|error| unreadable(&error))?;
+        Ok(range.map(|range| Span { min: range.min, max: range.max }))
+    }
+
+    /// Up to `count` entries of a queue from `from` on.
+    pub fn entries(
+        &self,
+        topic: &TopicName,
+        queue: QueueId,
+        from: QueueOffset,
+        count: usize,
+    ) -> Result<Vec<QueueEntry>, Refusal> {
+        self.queues().read(topic, queue, from, count).map_err(|error| unreadable(&error))
+    }
+
+    /// Bytes of the log that are final.
+    pub fn read(&self, offset: LogOffset, bytes: usize) -> Result<Bytes, Refusal> {
+        self.log.read_confirmed(offset, bytes).map_err(|error| unreadable(&error))
+    }
+
+    /// As [`Self::read`], but `None` instead of waiting for the disk.
+    pub fn read_cached(&self, offset: LogOffset, bytes: usize) -> Result<Option<Bytes>, Refusal> {
+        let mut reader = LogReader::new(self.log.clone(), self.cold.clone(), Reach::Confirmed);
+        match reader.try_read(offset, bytes).map_err(|error| unreadable(&error))? {
+            Attempt::Ready(bytes) => Ok(Some(bytes)),
+            Attempt::Cold(_) => Ok(None),
+        }
+    }
+
+    /// The bytes of the record that begins at `offset` and is final, if one does.
+    pub fn record(&self, offset: LogOffset) -> Option<Bytes> {
+        let first = self.log.read_confirmed(offset, FIRST_READ_BYTES).ok()?;
+        let size = usize::try_from(i32::from_be_bytes(*first.first_chunk()?)).ok()?;
+        if size > RECORD_BYTES_MAX {
+            return None;
+        }
+        let bytes =
+            if size <= first.len() { first.slice(..size) } else { self.log.read_confirmed(offset, size).ok()? };
+        let (record, decoded) = Record::decode(&bytes).ok()?;
+        // An offset that comes from outside may point into the middle of something that looks like a record.
+        (decoded == size && record.log_offset == offset).then_some(bytes)
+    }
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Refusal {
+    tracing::error!(%error, "the store cannot be read");
+    Refusal::Failed(format!("the store cannot be read: {error}"))
+}

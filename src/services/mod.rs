@@ -1,0 +1,17 @@
+//! What the broker does, in words of its own: no wire types, no sockets.
+
+pub mod archive;
+pub mod arrivals;
+pub mod filters;
+pub mod message;
+pub mod posting;
+pub mod produce;
+pub mod pull;
+pub mod recall;
+pub mod registration;
+pub mod topics;
+pub mod transactions;
+pub mod clients;
+pub mod groups;
+pub mod offsets;
+pub mod order_locks;

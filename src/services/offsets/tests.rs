@@ -1,0 +1,155 @@
+use std::fmt::Write as _;
+
+use ferrymq_proto::position::Timestamp;
+
+use super::*;
+use crate::state::Reply;
+
+fn topic(name: &str) -> TopicName {
+    TopicName::parse(name).expect("a topic")
+}
+
+fn line(queue: i32, next: i64) -> QueueLine {
+    QueueLine { queue: QueueId(queue), next: QueueOffset(next) }
+}
+
+/// Commits against the tables, without a broker around them.
+fn play(script: &str) -> String {
+    let (mut pending, mut tables) = (Pending::default(), Tables::default());
+    let mut proposed = Vec::new();
+    let mut out = String::new();
+    for text in script.lines().map(str::trim).filter(|text| !text.is_empty()) {
+        let words: Vec<_> = text.split_whitespace().collect();
+        let number = |word: &str| word.parse::<i64>().expect("a number");
+        let answer = match words.as_slice() {
+            ["commit", group, of_topic, queue, next] => {
+                pending.commit(group, &topic(of_topic), line(number(queue) as i32, number(next)));
+                String::new()
+            }
+            ["find", group, of_topic, queue] => {
+                let queue = QueueId(number(queue) as i32);
+                let found = pending.find(group, of_topic, queue);
+                let found = found.or_else(|| tables.offsets().find(group, of_topic, queue));
+                found.map_or_else(|| "nothing".to_owned(), |next| next.to_string())
+            }
+            ["propose", lines_max] => {
+                proposed = pending.propose(number(lines_max) as usize);
+                let lines: usize = proposed.iter().map(|change| change.queues.len()).sum();
+                format!("{lines} lines")
+            }
+            ["apply"] => {
+                let changes = std::mem::take(&mut proposed);
+                let reply = tables.apply(Command::CommitOffsets { changes, stamp: Stamp::default() });
+                pending.applied();
+                format!("{}", reply == Reply::Changed)
+            }
+            ["fail"] => {
+                pending.failed();
+                String::new()
+            }
+            ["forget", group, queue] => {
+                pending.forget(|of_group, _, of_queue| *of_group == **group && of_queue.0 == number(queue) as i32);
+                String::new()
+            }
+            ["empty"] => format!("{}", pending.is_empty()),
+            _ => panic!("no such command: {text}"),
+        };
+        writeln!(out, "{}", format!("{text} -> {answer}").trim_end()).expect("text");
+    }
+    out
+}
+
+#[track_caller]
+fn check(script: &str) {
+    let lines = script.lines().map(str::trim).filter(|line| !line.is_empty());
+    let expected: String = lines.clone().map(|line| format!("{line}\n")).collect();
+    let commands: String =
+        lines.map(|line| format!("{}\n", line.split(" ->").next().unwrap_or_default())).collect();
+    assert_eq!(play(&commands), expected);
+}
+
+#[test]
+fn the_last_commit_of_a_queue_is_replicated() {
+    check(
+        "
+        commit g t 0 5 ->
+        commit g t 0 7 ->
+        commit g t 1 3 ->
+        find g t 0 -> 7
+        find g t 2 -> nothing
+        propose 100 -> 2 lines
+        find g t 0 -> 7
+        commit g t 0 9 ->
+        find g t 0 -> 9
+        apply -> true
+        find g t 0 -> 9
+        find g t 1 -> 3
+        propose 100 -> 1 lines
+        apply -> true
+        empty -> true
+        find g t 0 -> 9
+        ",
+    );
+}
+
+#[test]
+fn what_could_not_be_replicated_is_proposed_again_unless_it_is_old() {
+    check(
+        "
+        commit g t 0 5 ->
+        commit g t 1 6 ->
+        propose 100 -> 2 lines
+        commit g t 0 4 ->
+        fail ->
+        find g t 0 -> 4
+        find g t 1 -> 6
+        propose 100 -> 2 lines
+        apply -> true
+        find g t 0 -> 4
+        find g t 1 -> 6
+        ",
+    );
+}
+
+#[test]
+fn much_is_replicated_in_several_commands() {
+    check(
+        "
+        commit a t 0 1 ->
+        commit a t 1 1 ->
+        commit b t 0 1 ->
+        commit c t 0 1 ->
+        propose 2 -> 2 lines
+        apply -> true
+        empty -> false
+        propose 2 -> 2 lines
+        apply -> true
+        empty -> true
+        ",
+    );
+}
+
+#[test]
+fn voided_commits_are_gone() {
+    check(
+        "
+        commit g t 0 5 ->
+        commit g t 1 5 ->
+        forget g 0 ->
+        find g t 0 -> nothing
+        find g t 1 -> 5
+        forget g 1 ->
+        empty -> true
+        ",
+    );
+}
+
+#[test]
+fn a_request_says_where_a_reset_leads() {
+    let target = |offset: Option<i64>, time| Target::new(offset.map(QueueOffset), Timestamp(time));
+    assert_eq!(target(None, 5), Target::Time(Timestamp(5)));
+    assert_eq!(target(None, -1), Target::End);
+    assert_eq!(target(Some(-1), -7), Target::End);
+    assert_eq!(target(Some(0), -1), Target::Offset(QueueOffset(0)));
+    assert_eq!(target(Some(-5), 1), Target::Offset(QueueOffset(-5)), "out of every range");
+}

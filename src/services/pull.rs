@@ -1,0 +1,285 @@
+//! Reading messages of one queue from an offset on.
+//!
+//! Which messages, from the queue and the filter alone; then their bytes, in as few reads of the log as they lie in pieces.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use ferrymq_proto::filter::Filter;
+use ferrymq_proto::name::TopicName;
+use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
+use ferrymq_proto::record::Record;
+use ferrymq_storage::queues::QueueEntry;
+
+use super::archive::{Archive, Span};
+use crate::refusal::Refusal;
+
+/// Entries that one pull looks at, when its filter takes few of them.
+const SCANNED_MAX: usize = 800;
+/// Entries that are read at once.
+const ENTRIES_AT_ONCE: usize = 128;
+
+/// What one pull may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Portion {
+    pub bytes_max: usize,
+    pub messages_max: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub topic: TopicName,
+    pub queue: QueueId,
+    pub offset: QueueOffset,
+    pub messages_max: usize,
+    pub filter: Arc<Filter>,
+}
+
+/// Java's names go to the client as the remark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Found,
+    NoMatchedMessage,
+    MessageWasRemoving,
+    OffsetFoundNull,
+    OffsetOverflowBadly,
+    OffsetOverflowOne,
+    OffsetTooSmall,
+    NoMatchedLogicQueue,
+    NoMessageInQueue,
+    OffsetReset,
+}
+
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Found => "FOUND",
+            Self::NoMatchedMessage => "NO_MATCHED_MESSAGE",
+            Self::MessageWasRemoving => "MESSAGE_WAS_REMOVING",
+            Self::OffsetFoundNull => "OFFSET_FOUND_NULL",
+            Self::OffsetOverflowBadly => "OFFSET_OVERFLOW_BADLY",
+            Self::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",
+            Self::OffsetTooSmall => "OFFSET_TOO_SMALL",
+            Self::NoMatchedLogicQueue => "NO_MATCHED_LOGIC_QUEUE",
+            Self::NoMessageInQueue => "NO_MESSAGE_IN_QUEUE",
+            Self::OffsetReset => "OFFSET_RESET",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    pub status: Status,
+    pub next: QueueOffset,
+    pub span: Span,
+    pub messages: usize,
+    pub body: Bytes,
+}
+
+#[derive(Clone, Debug)]
+pub struct Pull {
+    archive: Archive,
+    hot: Portion,
+    cold: Portion,
+}
+
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    None,
+    Enough,
+}
+
+impl Pull {
+    /// `hot` is what one pull may take of messages in memory, `cold` of others.
+    pub fn new(archive: Archive, hot: Portion, cold: Portion) -> Self {
+        Self { archive, hot, cold }
+    }
+
+    pub fn span(&self, topic: &TopicName, queue: QueueId) -> Result<Option<Span>, Refusal> {
+        self.archive.span(topic, queue)
+    }
+
+    /// Reads what is in memory. `None`: it would have to wait for the disk.
+    pub fn try_read(&self, question: &Question) -> Result<Option<Pulled>, Refusal> {
+        self.read(question, Patience::None)
+    }
+
+    /// Reads on a thread that may wait for the disk, and says there what came of it.
+    pub fn read_cold(
+        &self,
+        question: Question,
+        done: impl FnOnce(Result<Pulled, Refusal>) + Send + 'static,
+    ) -> Result<(), Refusal> {
+        let pull = self.clone();
+        let work = move || {
+            let read = pull.read(&question, Patience::Enough);
+            done(read.and_then(|pulled| pulled.ok_or(Refusal::Overloaded)));
+        };
+        self.archive.cold().submit(work).map_err(|_| Refusal::Overloaded)
+    }
+
+    fn read(&self, question: &Question, patience: Patience) -> Result<Option<Pulled>, Refusal> {
+        let found = self.archive.span(&question.topic, question.queue)?;
+        let span = found.unwrap_or_default();
+        let nothing = |status, next| Some(Pulled { status, next, span, messages: 0, body: Bytes::new() });
+        let offset = question.offset;
+        Ok(if found.is_none() {
+            nothing(Status::NoMatchedLogicQueue, QueueOffset(0))
+        } else if span.max == QueueOffset(0) {
+            nothing(Status::NoMessageInQueue, QueueOffset(0))
+        } else if offset < span.min {
+            nothing(Status::OffsetTooSmall, span.min)
+        } else if offset == span.max {
+            nothing(Status::OffsetOverflowOne, offset)
+        } else if offset > span.max {
+            nothing(Status::OffsetOverflowBadly, span.max)
+        } else {
+            match self.gather(question, span, patience) {
+                Ok(pulled) => Some(pulled),
+                Err(Interrupted::Cold) => None,
+                Err(Interrupted::Refused(refusal)) => return Err(refusal),
+            }
+        })
+    }
+
+    fn gather(&self, question: &Question, span: Span, patience: Patience) -> Result<Pulled, Interrupted> {
+        let portion = match patience {
+            Patience::None => self.hot,
+            Patience::Enough => self.cold,
+        };
+        let wanted = question.messages_max.min(portion.messages_max).max(1);
+        let scanned_max = SCANNED_MAX.max(question.messages_max);
+        let mut gathering = Gathering::new(&self.archive, patience);
+        let mut next = question.offset;
+        let mut scanned = 0;
+        'scan: while scanned < scanned_max && next < span.max {
+            let at_once = if is_selective(&question.filter) { ENTRIES_AT_ONCE } else { wanted.min(ENTRIES_AT_ONCE) };
+            let entries = self.archive.entries(&question.topic, question.queue, next, at_once)?;
+            if entries.is_empty() {
+                break;
+            }
+            for entry in entries {
+                let bytes = gathering.bytes + entry.bytes as usize;
+                if gathering.messages == wanted || (gathering.messages > 0 && bytes > portion.bytes_max) {
+                    break 'scan;
+                }
+                scanned += 1;
+                next = QueueOffset(next.0 + 1);
+                gathering.consider(&question.filter, &entry)?;
+            }
+        }
+        let status = match gathering.messages {
+            0 if gathering.was_removed => Status::MessageWasRemoving,
+            0 if scanned == 0 => Status::OffsetFoundNull,
+            0 => Status::NoMatchedMessage,
+            _ => Status::Found,
+        };
+        let messages = gathering.messages;
+        Ok(Pulled { status, next, span, messages, body: gathering.finish()? })
+    }
+}
+
+/// Why a pull stops before its end.
+enum Interrupted {
+    /// It would have to wait for the disk.
+    Cold,
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Interrupted {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Whether a filter may leave messages out.
+fn is_selective(filter: &Filter) -> bool {
+    !matches!(filter, Filter::Tags(tags) if tags.is_all())
+}
+
+/// Something in the log is not what it should be.
+fn damaged(offset: LogOffset, error: &dyn std::fmt::Display) -> Refusal {
+    tracing::error!(%offset, %error, "a message cannot be read");
+    Refusal::Failed(format!("the message at offset {offset} cannot be read: {error}"))
+}
+
+/// Messages that will be sent, one behind the other.
+struct Gathering<'a> {
+    archive: &'a Archive,
+    patience: Patience,
+    messages: usize,
+    bytes: usize,
+    was_removed: bool,
+    pieces: Vec<Bytes>,
+    /// Not read yet: what lies side by side in the log is read at once.
+    run: Option<(LogOffset, usize)>,
+}
+
+impl<'a> Gathering<'a> {
+    fn new(archive: &'a Archive, patience: Patience) -> Self {
+        Self { archive, patience, messages: 0, bytes: 0, was_removed: false, pieces: Vec::new(), run: None }
+    }
+
+    /// Takes the message of an entry, if the filter wants it.
+    fn consider(&mut self, filter: &Filter, entry: &QueueEntry) -> Result<(), Interrupted> {
+        if !filter.matches_code(entry.tags_code) {
+            return Ok(());
+        }
+        if entry.log_offset < self.archive.log().start() {
+            self.was_removed = true;
+            return Ok(());
+        }
+        let size = entry.bytes as usize;
+        if let Filter::Sql(condition) = filter {
+            // What it asks about stands in the record alone.
+            let bytes = self.read(entry.log_offset, size)?;
+            let decoded = Record::decode(&bytes).map_err(|error| damaged(entry.log_offset, &error))?;
+            if condition.matches(&decoded.0.properties) {
+                self.read_run()?;
+                self.pieces.push(bytes);
+                self.count(size);
+            }
+            return Ok(());
+        }
+        self.run = match self.run {
+            Some((start, bytes)) if start.0 + bytes as i64 == entry.log_offset.0 => Some((start, bytes + size)),
+            _ => {
+                self.read_run()?;
+                Some((entry.log_offset, size))
+            }
+        };
+        self.count(size);
+        Ok(())
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes;
+    }
+
+    fn read_run(&mut self) -> Result<(), Interrupted> {
+        if let Some((start, bytes)) = self.run.take() {
+            let piece = self.read(start, bytes)?;
+            self.pieces.push(piece);
+        }
+        Ok(())
+    }
+
+    fn read(&self, offset: LogOffset, bytes: usize) -> Result<Bytes, Interrupted> {
+        match self.patience {
+            Patience::Enough => Ok(self.archive.read(offset, bytes)?),
+            Patience::None => self.archive.read_cached(offset, bytes)?.ok_or(Interrupted::Cold),
+        }
+    }
+
+    fn finish(mut self) -> Result<Bytes, Interrupted> {
+        self.read_run()?;
+        if self.pieces.len() <= 1 {
+            return Ok(self.pieces.pop().unwrap_or_default());
+        }
+        let mut joined = BytesMut::with_capacity(self.bytes);
+        self.pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+        Ok(joined.freeze())
+    }
+}

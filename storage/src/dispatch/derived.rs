@@ -1,0 +1,317 @@
+//! All that is derived from one log, and its checkpoint.
+//!
+//! What is dispatched goes three ways, each behind the one before it: it is in memory, where readers find it; it is written, once
+//! its records are durable in the log; it is synced. A process that ends loses what was not written, a machine what was not
+//! synced, and dispatch goes on there.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ferrymq_proto::name::TopicName;
+use ferrymq_proto::position::{LogOffset, Timestamp};
+
+use super::opening::Opened;
+use super::progress::{Dispatched, Progress};
+use super::{Arrivals, DispatchError, Dispatcher};
+use crate::checkpoint::{Checkpoint, Good, PathError, Rebuilds, Synced};
+use crate::index::{IndexError, KeyIndex};
+use crate::log::Log;
+use crate::meta::{BootId, Layout};
+use crate::queues::{DelayLevels, QueueError, Queues};
+
+#[derive(Clone, Debug)]
+pub struct DerivedSettings {
+    /// Entries of one file of a queue, as Apache's `mappedFileSizeConsumeQueue` / 20.
+    pub queue_file_entries: u64,
+    /// As Apache's `maxHashSlotNum`.
+    pub index_slots: u32,
+    /// As Apache's `maxIndexNum`.
+    pub index_entries: u32,
+    /// As Apache's `messageIndexEnable`.
+    pub index_enabled: bool,
+    pub delay_levels: DelayLevels,
+    /// Of queues, that stay open for readers.
+    pub open_files_max: usize,
+    /// What may be in memory only, before dispatch waits until it is written.
+    pub unwritten_bytes_max: u64,
+    /// Makes all files anew from the log.
+    pub rebuild: bool,
+}
+
+impl Default for DerivedSettings {
+    fn default() -> Self {
+        Self {
+            queue_file_entries: 300_000,
+            index_slots: 5_000_000,
+            index_entries: 20_000_000,
+            index_enabled: true,
+            delay_levels: DelayLevels::apaches(),
+            open_files_max: 1024,
+            unwritten_bytes_max: 48 << 20,
+            rebuild: false,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenDerivedError {
+    #[error("the settings of queues and index must not be 0")]
+    BadSettings,
+    #[error("cannot use {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl From<PathError> for OpenDerivedError {
+    fn from((path, source): PathError) -> Self {
+        Self::Io { path, source }
+    }
+}
+
+/// All that is derived from one log. A handle: clones share everything.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    pub(super) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub log: Log,
+    pub queues: Queues,
+    pub index: KeyIndex,
+    pub index_enabled: bool,
+    pub progress: Progress,
+    /// Records before it are in the queues, or in the index, from before this start.
+    pub queues_from: LogOffset,
+    pub index_from: LogOffset,
+    pub unwritten_bytes_max: u64,
+    boot: BootId,
+    layout: Layout,
+    /// Whoever writes or removes files of what is derived holds it.
+    writing: Mutex<Writing>,
+    wake: Wake,
+}
+
+#[derive(Debug)]
+struct Writing {
+    checkpoint: Checkpoint,
+    rebuild: Option<Rebuild>,
+    /// A sync failed: what is on the disk is unknown until the next start.
+    sync_failed: bool,
+}
+
+/// What is made anew is good once dispatch has come so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rebuild {
+    pub what: Rebuilds,
+    pub to: LogOffset,
+}
+
+/// Calls the thread that writes.
+#[derive(Debug, Default)]
+pub(super) struct Wake {
+    state: Mutex<WakeState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct WakeState {
+    urgent: bool,
+    stop: bool,
+}
+
+impl Wake {
+    fn state(&self) -> MutexGuard<'_, WakeState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_urgent(&self) {
+        self.state().urgent = true;
+        self.changed.notify_all();
+    }
+
+    pub fn stop(&self) {
+        self.state().stop = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a while, or until it is urgent. False when it is time to end.
+    pub fn wait(&self, time: Duration) -> bool {
+        let is_idle = |state: &mut WakeState| !state.urgent && !state.stop;
+        let waited = self.changed.wait_timeout_while(self.state(), time, is_idle);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.urgent = false;
+        !state.stop
+    }
+}
+
+impl Derived {
+    /// Opens what is derived from a log, with the one who dispatches to it. Whatever is missing is dispatched again.
+    pub fn open(
+        log: &Log,
+        settings: DerivedSettings,
+        arrivals: Box<dyn Arrivals>,
+    ) -> Result<(Self, Dispatcher), OpenDerivedError> {
+        let unwritten_bytes_max = settings.unwritten_bytes_max;
+        let index_enabled = settings.index_enabled;
+        let opened = Opened::find(log, settings)?;
+        let (boot, layout) = {
+            let meta = log.core.meta();
+            (meta.current().boot, meta.current().layout)
+        };
+        let shared = Shared {
+            log: log.clone(),
+            queues: opened.queues,
+            index: opened.index,
+            index_enabled,
+            progress: Progress::at(opened.position, opened.last_store_time),
+            queues_from: opened.queues_from,
+            index_from: opened.index_from,
+            unwritten_bytes_max,
+            boot,
+            layout,
+            writing: Mutex::new(Writing {
+                checkpoint: opened.checkpoint,
+                rebuild: opened.rebuild,
+                sync_failed: false,
+            }),
+            wake: Wake::default(),
+        };
+        let derived = Self { shared: Arc::new(shared) };
+        Ok((derived.clone(), Dispatcher::new(derived, arrivals)))
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.shared.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wake(&self) -> &Wake {
+        &self.shared.wake
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.shared.log
+    }
+
+    pub fn queues(&self) -> &Queues {
+        &self.shared.queues
+    }
+
+    pub fn index(&self) -> &KeyIndex {
+        &self.shared.index
+    }
+
+    /// Everything before it was dispatched.
+    pub fn position(&self) -> LogOffset {
+        self.shared.progress.position()
+    }
+
+    /// Waits until everything before `to` was dispatched. False when that took too long.
+    pub fn wait_dispatched(&self, to: LogOffset, timeout: Duration) -> bool {
+        self.shared.progress.wait(to, timeout)
+    }
+
+    /// Calls `done` when everything before `to` was dispatched: at once, or on the thread that dispatches. It must not block.
+    pub fn when_dispatched(&self, to: LogOffset, done: Dispatched) {
+        self.shared.progress.when(to, done);
+    }
+
+    /// The newest time at which a record was stored that was dispatched.
+    pub fn last_store_time(&self) -> Timestamp {
+        self.shared.progress.last_store_time()
+    }
+
+    /// What is in memory only.
+    pub(super) fn unwritten_bytes(&self) -> u64 {
+        self.shared.queues.tail_bytes() + self.shared.index.pending_bytes()
+    }
+
+    /// Writes what is durable in the log. After that, the end of the process does no harm to it.
+    pub fn flush(&self) -> Result<(), DispatchError> {
+        self.flush_holding(&mut self.writing()).map(|_| ())
+    }
+
+    /// As [`flush`](Self::flush), and a power loss does no harm to it either.
+    pub fn sync(&self) -> Result<(), DispatchError> {
+        let mut writing = self.writing();
+        let good = self.flush_holding(&mut writing)?;
+        if writing.rebuild.is_none() { self.sync_holding(&mut writing, good) } else { Ok(()) }
+    }
+
+    /// Writes, and says how far the files are good.
+    fn flush_holding(&self, writing: &mut Writing) -> Result<Good, DispatchError> {
+        let shared = &self.shared;
+        let position = self.position().min(shared.log.durable());
+        // Asked behind the position, so that no record before that was stored later.
+        let last_store_time = self.last_store_time();
+        shared.queues.flush(position)?;
+        let index = shared.index.flush(position)?;
+        let good = Good { position, last_store_time, index };
+        match writing.rebuild {
+            None => writing.checkpoint.note(shared.boot, &good)?,
+            Some(rebuild) if position < rebuild.to => {}
+            Some(rebuild) => {
+                if rebuild.what.queues {
+                    shared.queues.end_rebuild()?;
+                }
+                self.sync_holding(writing, good.clone())?;
+                writing.rebuild = None;
+                tracing::info!(%position, "queues and index were made anew from the log");
+            }
+        }
+        Ok(good)
+    }
+
+    /// Syncs what was written, and says so.
+    fn sync_holding(&self, writing: &mut Writing, good: Good) -> Result<(), DispatchError> {
+        if writing.sync_failed {
+            return Ok(());
+        }
+        let folder = &self.shared.log.core.files.folder;
+        if let Err(source) = self.shared.log.core.disk.sync_below(folder) {
+            writing.sync_failed = true;
+            return Err(DispatchError::Io { path: folder.clone(), source });
+        }
+        let (stored, indexed) = (good.last_store_time, good.index.header.end_time);
+        let synced = Synced { good, rebuilds: Rebuilds::default(), census: self.shared.queues.census() };
+        writing.checkpoint.save(&synced)?;
+        if self.shared.layout == Layout::Classic {
+            writing.checkpoint.save_apaches(stored, indexed)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the queues of a topic, for good. All of its records were dispatched by now.
+    pub fn remove_topic(&self, topic: &TopicName) -> Result<(), DispatchError> {
+        let mut writing = self.writing();
+        self.shared.queues.remove_topic(topic)?;
+        // Otherwise a crash would dispatch its last records once more.
+        let good = self.flush_holding(&mut writing)?;
+        if writing.rebuild.is_none() { self.sync_holding(&mut writing, good) } else { Ok(()) }
+    }
+
+    /// Removes the files that only tell of what lies before `start`, which the log has dropped.
+    pub fn drop_before(&self, start: LogOffset) -> Result<(), DispatchError> {
+        let _writing = self.writing();
+        self.shared.queues.drop_before(start)?;
+        Ok(self.shared.index.drop_before(start)?)
+    }
+
+    /// The last thing to do in order, when nothing is dispatched any more and the log is durable: everything is synced, and the
+    /// index can be used by Apache's broker.
+    pub fn close(&self) -> Result<(), DispatchError> {
+        let mut writing = self.writing();
+        self.flush_holding(&mut writing)?;
+        if writing.rebuild.is_some() {
+            return Ok(());
+        }
+        self.shared.index.write_slots()?;
+        let good = self.flush_holding(&mut writing)?;
+        self.sync_holding(&mut writing, good)
+    }
+}

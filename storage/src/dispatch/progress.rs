@@ -1,0 +1,76 @@
+//! How far dispatch has come, and who waits for it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ferrymq_proto::position::{LogOffset, Timestamp};
+
+/// Called once, when dispatch has come far enough.
+pub type Dispatched = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+pub(super) struct Progress {
+    position: AtomicI64,
+    last_store_time: AtomicI64,
+    /// There are no more of them than requests in flight, which the callers bound.
+    waiters: Mutex<Vec<(LogOffset, Dispatched)>>,
+    moved: Condvar,
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Progress({})", self.position())
+    }
+}
+
+impl Progress {
+    pub fn at(position: LogOffset, last_store_time: Timestamp) -> Self {
+        let progress = Self::default();
+        progress.position.store(position.0, Ordering::Release);
+        progress.saw(last_store_time);
+        progress
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, Vec<(LogOffset, Dispatched)>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn position(&self) -> LogOffset {
+        LogOffset(self.position.load(Ordering::Acquire))
+    }
+
+    pub fn last_store_time(&self) -> Timestamp {
+        Timestamp(self.last_store_time.load(Ordering::Acquire))
+    }
+
+    pub fn saw(&self, store_time: Timestamp) {
+        self.last_store_time.fetch_max(store_time.0, Ordering::AcqRel);
+    }
+
+    pub fn move_to(&self, position: LogOffset) {
+        self.position.store(position.0, Ordering::Release);
+        let done: Vec<_> = self.waiters().extract_if(.., |(to, _)| *to <= position).collect();
+        self.moved.notify_all();
+        done.into_iter().for_each(|(_, done)| done());
+    }
+
+    pub fn when(&self, to: LogOffset, done: Dispatched) {
+        let mut waiters = self.waiters();
+        // Whoever moves the position looks for waiters after that.
+        if self.position() < to {
+            waiters.push((to, done));
+        } else {
+            drop(waiters);
+            done();
+        }
+    }
+
+    pub fn wait(&self, to: LogOffset, timeout: Duration) -> bool {
+        let is_behind = |_: &mut Vec<_>| self.position() < to;
+        let waited = self.moved.wait_timeout_while(self.waiters(), timeout, is_behind);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.position() >= to
+    }
+}

@@ -1,0 +1,156 @@
+//! One entry of a consume queue: 20 bytes that say where a record lies.
+//!
+//! | at | bytes | |
+//! |---|---|---|
+//! | 0 | 8 | log offset of the record |
+//! | 8 | 4 | bytes of the record |
+//! | 12 | 8 | hash of its tag, or when it is due if it waits for a delay level |
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use ferrymq_proto::name::SystemTopic;
+use ferrymq_proto::position::{LogOffset, Timestamp};
+use ferrymq_proto::record::tag::TagCode;
+use ferrymq_proto::record::{Record, SysFlag, TransactionState, property};
+
+use crate::position::behind;
+use crate::scan::records::PlacedRecord;
+
+pub(crate) const ENTRY_BYTES: u64 = 20;
+
+/// An entry as it lies in a file.
+pub(crate) type RawEntry = [u8; ENTRY_BYTES as usize];
+
+/// In the bytes of an entry that stands for nothing: the queue begins behind it.
+const BLANK_SIZE: i32 = i32::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueEntry {
+    pub log_offset: LogOffset,
+    /// Of the record.
+    pub bytes: u32,
+    pub tags_code: TagCode,
+}
+
+impl QueueEntry {
+    /// Behind the record.
+    pub fn end(&self) -> LogOffset {
+        behind(self.log_offset, self.bytes.into())
+    }
+
+    pub(crate) fn encode(&self) -> RawEntry {
+        // Records are not longer than what fits.
+        encode(self.log_offset.0, self.bytes as i32, self.tags_code.0)
+    }
+}
+
+/// What fills a file before the first entry of a queue.
+pub(crate) fn blank() -> RawEntry {
+    encode(0, BLANK_SIZE, 0)
+}
+
+fn encode(offset: i64, size: i32, code: i64) -> RawEntry {
+    let mut out = [0; ENTRY_BYTES as usize];
+    let fields = offset.to_be_bytes().into_iter().chain(size.to_be_bytes()).chain(code.to_be_bytes());
+    out.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
+    out
+}
+
+/// What lies in the place of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Entry(QueueEntry),
+    Blank,
+    /// Nothing was written there, or nothing that can be one.
+    Nothing,
+}
+
+impl Slot {
+    pub fn decode(bytes: &[u8]) -> Self {
+        let Some((offset, rest)) = bytes.split_first_chunk() else { return Self::Nothing };
+        let Some((size, rest)) = rest.split_first_chunk() else { return Self::Nothing };
+        let Some(code) = rest.first_chunk() else { return Self::Nothing };
+        let (offset, size) = (i64::from_be_bytes(*offset), i32::from_be_bytes(*size));
+        match u32::try_from(size) {
+            Ok(0) | Err(_) => Self::Nothing,
+            Ok(_) if offset < 0 => Self::Nothing,
+            Ok(_) if size == BLANK_SIZE && offset == 0 => Self::Blank,
+            Ok(bytes) => Self::Entry(QueueEntry {
+                log_offset: LogOffset(offset),
+                bytes,
+                tags_code: TagCode(i64::from_be_bytes(*code)),
+            }),
+        }
+    }
+}
+
+/// How long messages wait at each delay level, from level 1.
+#[derive(Clone, Debug, Default)]
+pub struct DelayLevels(pub Vec<Duration>);
+
+impl DelayLevels {
+    /// As Apache's broker, when its configuration says nothing.
+    pub fn apaches() -> Self {
+        let seconds = [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];
+        Self(seconds.map(Duration::from_secs).to_vec())
+    }
+
+    /// When a message that was stored at a time is due. A level past the last one is the last one.
+    fn due(&self, level: i32, store_time: Timestamp) -> Option<Timestamp> {
+        let level = usize::try_from(level).ok()?.min(self.0.len());
+        let wait = self.0.get(level.checked_sub(1)?)?;
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        Some(Timestamp(store_time.0.saturating_add(wait)))
+    }
+}
+
+/// What of a record's properties decides where it is found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Labels<'a> {
+    pub tags: Option<Cow<'a, str>>,
+    pub keys: Option<Cow<'a, str>>,
+    pub unique_key: Option<Cow<'a, str>>,
+    delay_level: Option<Cow<'a, str>>,
+}
+
+impl<'a> Labels<'a> {
+    pub fn of(record: &Record<'a>) -> Self {
+        let mut labels = Self::default();
+        for (name, value) in record.properties.iter() {
+            match &*name {
+                property::TAGS => labels.tags = Some(value),
+                property::KEYS => labels.keys = Some(value),
+                property::UNIQUE_KEY => labels.unique_key = Some(value),
+                property::DELAY_LEVEL => labels.delay_level = Some(value),
+                _ => {}
+            }
+        }
+        labels
+    }
+
+    /// What the queue says of the tag.
+    fn code(&self, record: &Record<'_>, levels: &DelayLevels) -> TagCode {
+        let is_scheduled = record.topic == SystemTopic::Schedule.as_str();
+        let level = self.delay_level.as_deref().filter(|_| is_scheduled).and_then(|level| level.parse().ok());
+        let due = level.and_then(|level| levels.due(level, record.store_timestamp));
+        match (due, self.tags.as_deref()) {
+            (Some(due), _) => TagCode(due.0),
+            (None, Some(tags)) => TagCode::of(tags),
+            (None, None) => TagCode::NONE,
+        }
+    }
+}
+
+/// Whether a message of this kind is in a queue. The halves of a transaction that are not committed are in none.
+pub(crate) fn is_queued(flags: SysFlag) -> bool {
+    matches!(flags.transaction(), TransactionState::None | TransactionState::Committed)
+}
+
+impl QueueEntry {
+    /// Of a record that is in a queue.
+    pub(crate) fn of(placed: &PlacedRecord<'_>, labels: &Labels<'_>, levels: &DelayLevels) -> Self {
+        let tags_code = labels.code(&placed.record, levels);
+        Self { log_offset: placed.offset, bytes: placed.bytes, tags_code }
+    }
+}

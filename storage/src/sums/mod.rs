@@ -1,0 +1,166 @@
+//! Checksums beside a classic log.
+//!
+//! Apache's records have a checksum of their body only: a flipped bit in most of the other fields makes another valid record.
+//! So a sidecar in `commitlog.sums`, one for each segment and under its name, holds a checksum of every block of what is final
+//! and durable, which never changes again. It is written behind, by a thread of its own, and read by
+//! [`verify`](crate::verify()) only. A log of frames needs none.
+//!
+//! Nothing depends on it. It may be missing, or end early, and what is unreadable in it is summed anew at the next start. Apache's
+//! broker neither knows it nor keeps it: once that has had the store, whose lock file then shows its word, all of it is void.
+
+pub(crate) mod entry;
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crc32fast::Hasher;
+use ferrymq_proto::position::LogOffset;
+
+use crate::disk::{Access, Disk, DiskFile};
+use crate::files::StoreFiles;
+use crate::log::Core;
+use crate::position::{behind, distance};
+use crate::segment::{self, Segment};
+use entry::{BLOCK_BYTES, BlockId, ENTRY_BYTES, Entry, Slot};
+
+/// What is read at once.
+const WINDOW_BYTES: u64 = 1 << 20;
+
+/// The sidecars of a log, and how far they reach.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    /// Everything before it has its checksum, or will never have one.
+    summed: LogOffset,
+    /// Of the block in which `summed` lies, up to there.
+    hasher: Hasher,
+    /// The sidecar that was written last.
+    open: Option<(LogOffset, Box<dyn DiskFile>)>,
+}
+
+impl Sums {
+    /// Goes on where the sidecars end. What is older than the last two segments, and has none, stays without.
+    pub fn resume(disk: &dyn Disk, files: &StoreFiles, segments: &[Arc<Segment>]) -> io::Result<Self> {
+        let mut sums = Self { summed: LogOffset(0), hasher: Hasher::new(), open: None };
+        let recent = segments.get(segments.len().saturating_sub(2)..).unwrap_or_default();
+        for segment in recent {
+            let (summed, hasher) = find_end(disk, files, segment)?;
+            sums.summed = summed;
+            sums.hasher = hasher;
+            if summed < segment.end() {
+                break;
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Sums what became final and durable, up to a window. Says if there may be more.
+    pub fn sum_window(&mut self, core: &Core) -> io::Result<bool> {
+        let target = core.confirmed().offset.min(core.durable());
+        if self.summed < core.start() {
+            self.summed = core.start();
+            self.hasher = Hasher::new();
+        }
+        let Some(segment) = core.segment_at(self.summed).filter(|_| self.summed < target) else {
+            return Ok(false);
+        };
+        let bytes = distance(self.summed, target.min(segment.end())).min(WINDOW_BYTES);
+        let mut window = vec![0; bytes as usize];
+        segment.read(self.summed, &mut window)?;
+        let first = segment.position(self.summed) / BLOCK_BYTES;
+        let mut entries = Vec::new();
+        let (mut rest, mut hasher, mut summed) = (window.as_slice(), self.hasher.clone(), self.summed);
+        while !rest.is_empty() {
+            let position = segment.position(summed);
+            let block = BlockId { segment: segment.base(), number: position / BLOCK_BYTES };
+            let in_block = (BLOCK_BYTES - position % BLOCK_BYTES) as usize;
+            let (part, behind_it) = rest.split_at(in_block.min(rest.len()));
+            hasher.update(part);
+            summed = behind(summed, part.len() as u64);
+            rest = behind_it;
+            let covered = segment.position(summed) - block.position();
+            entries.extend(Entry { bytes: covered as u32, crc: hasher.clone().finalize() }.encode(block));
+            if part.len() == in_block {
+                hasher = Hasher::new();
+            }
+        }
+        self.write(core, &segment, first * ENTRY_BYTES as u64, &entries)?;
+        // Segments need not be whole blocks.
+        self.hasher = if summed == segment.end() { Hasher::new() } else { hasher };
+        self.summed = summed;
+        Ok(true)
+    }
+
+    fn write(&mut self, core: &Core, segment: &Segment, at: u64, entries: &[u8]) -> io::Result<()> {
+        let base = segment.base();
+        if self.open.as_ref().is_none_or(|(open, _)| *open != base) {
+            if let Some((_, complete)) = self.open.take() {
+                complete.sync_data()?;
+            }
+            self.open = Some((base, open_or_create(&*core.disk, &core.files, base)?));
+        }
+        let Some((_, file)) = &self.open else { return Ok(()) };
+        file.write_at(&mut [IoSlice::new(entries)], at)
+    }
+}
+
+pub(crate) fn path(files: &StoreFiles, base: LogOffset) -> PathBuf {
+    files.sums.join(segment::name(base))
+}
+
+fn open_or_create(disk: &dyn Disk, files: &StoreFiles, base: LogOffset) -> io::Result<Box<dyn DiskFile>> {
+    disk.create_folder(&files.sums)?;
+    let path = path(files, base);
+    match disk.create(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(&path, Access::Write),
+        other => other,
+    }
+}
+
+/// The entries of a sidecar, by block. Empty when there is none.
+pub(crate) fn read(disk: &dyn Disk, path: &Path, base: LogOffset) -> io::Result<Vec<(BlockId, Slot)>> {
+    let file = match disk.open(path, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut bytes = vec![0; usize::try_from(file.bytes()?).unwrap_or(0)];
+    let present = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(present);
+    let entries = bytes.chunks(ENTRY_BYTES).zip(0..).map(|(entry, number)| {
+        let block = BlockId { segment: base, number };
+        let slot = entry.first_chunk().map_or(Slot::Damaged, |entry| Slot::decode(entry, block));
+        (block, slot)
+    });
+    Ok(entries.collect())
+}
+
+/// How far a sidecar reaches from the beginning without a gap, and the checksum of the block that is cut there.
+fn find_end(disk: &dyn Disk, files: &StoreFiles, segment: &Segment) -> io::Result<(LogOffset, Hasher)> {
+    let base = segment.base();
+    let mut end = base;
+    for (block, slot) in read(disk, &path(files, base), base)? {
+        let Slot::Entry(Entry { bytes, crc }) = slot else { break };
+        end = behind(base, block.position() + u64::from(bytes));
+        if u64::from(bytes) < BLOCK_BYTES && end < segment.end() {
+            return Ok((end, Hasher::new_with_initial_len(crc, bytes.into())));
+        }
+    }
+    Ok((end.min(segment.end()), Hasher::new()))
+}
+
+/// Removes the sidecars that are void: all of them, or those of segments before `start`.
+pub(crate) fn clean(disk: &dyn Disk, files: &StoreFiles, all: bool, start: LogOffset) -> io::Result<()> {
+    let entries = match disk.list(&files.sums) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries.iter().filter(|entry| !entry.is_folder) {
+        if segment::parse_name(&entry.name).is_some_and(|base| all || base < start) {
+            disk.remove(&files.sums.join(&entry.name))?;
+        }
+    }
+    disk.sync_folder(&files.sums)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+"""x"""
+
+
+def compare_prints(deployment, name, folder, is_recording):
+    return "failed"
