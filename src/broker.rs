@@ -14,6 +14,7 @@ use crate::handlers::pull::PullRules;
 use crate::replication::{SharedTables, Writer};
 use crate::services::archive::Archive;
 use crate::services::arrivals::Arrivals;
+use crate::services::assignment::Assignment;
 use crate::services::clients::Clients;
 use crate::services::filters::Filters;
 use crate::services::groups::Groups;
@@ -37,6 +38,7 @@ pub struct Broker {
     pub clients: Arc<Clients>,
     pub offsets: Arc<Offsets>,
     pub locks: Arc<OrderLocks>,
+    pub assignment: Assignment,
     pub produce: Produce,
     pub pull: Pull,
     pub pull_rules: PullRules,
@@ -58,6 +60,10 @@ impl Broker {
         let mut running = JoinSet::new();
         let clients = Arc::clone(&self.clients);
         running.spawn(async move { clients.run().await });
+        let offsets = Arc::clone(&self.offsets);
+        running.spawn(async move { offsets.run().await });
+        let locks = Arc::clone(&self.locks);
+        running.spawn(async move { locks.run().await });
         running
     }
 

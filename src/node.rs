@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::broker::Broker;
-use crate::config::broker::{BrokerConfig, FlushDisk, Mode};
+use crate::config::broker::{BrokerConfig, Endpoint, FlushDisk, Mode};
 use crate::config::desk::BrokerDesk;
 use crate::handlers::pull::PullRules;
 use crate::replication::classic::{self, Classic};
@@ -29,6 +29,7 @@ use crate::replication::{NotStored, Replicator, SharedTables, Writer};
 use crate::server::Counter;
 use crate::services::archive::Archive;
 use crate::services::arrivals::{self, Arrivals};
+use crate::services::assignment::Assignment;
 use crate::services::filters::Filters;
 use crate::services::message::MessageLimits;
 use crate::services::posting::{Posting, TimerRules};
@@ -349,7 +350,17 @@ fn assemble(
         config.offsets.clone(),
         recent_bytes(config.pull.memory_ratio),
     ));
-    let clients = Arc::new(Clients::new(tables.clone(), config.clients.clone()));
+    let mut client_settings = config.clients.clone();
+    // Transactions need to know their producers.
+    client_settings.producers_are_registered |= !config.transactions.are_refused;
+    let clients = Arc::new(Clients::new(tables.clone(), client_settings));
+    let assignment = Assignment::new(
+        tables.clone(),
+        writer.clone(),
+        config.identity.name.clone(),
+        name_servers(config),
+        config.clients.queues_are_dealt,
+    );
     let marks = Marks {
         cluster: config.identity.cluster.to_string(),
         region: config.identity.region.clone(),
@@ -380,9 +391,16 @@ fn assemble(
         clients,
         offsets,
         locks,
+        assignment,
         produce,
         arrivals,
     })
+}
+
+fn name_servers(config: &BrokerConfig) -> Vec<Arc<Client>> {
+    let rules = &config.registration;
+    let client = |endpoint: &Endpoint| Arc::new(Client::new(endpoint.to_string(), rules.timeout));
+    rules.name_servers.iter().map(client).collect()
 }
 
 fn registration(
@@ -398,11 +416,7 @@ fn registration(
         address: format!("{}:{}", config.identity.host, address.port()),
         ha_address: format!("{}:{}", config.identity.slave_host, config.replication.port),
     };
-    let name_servers = rules
-        .name_servers
-        .iter()
-        .map(|endpoint| Arc::new(Client::new(endpoint.to_string(), rules.timeout)))
-        .collect();
+    let name_servers = name_servers(config);
     let rules = RegistrationRules {
         period: rules.period,
         silence_max: rules.silence_max,

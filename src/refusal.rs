@@ -10,6 +10,7 @@ use ferrymq_proto::name::{NameError, TopicName};
 use ferrymq_proto::position::{LogOffset, QueueId};
 
 use crate::replication::NotStored;
+use crate::services::clients::TooMuch;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -24,6 +25,8 @@ pub enum Refusal {
     /// What was asked for makes no sense, in words of our own.
     #[error("{0}")]
     Parameter(String),
+    #[error("{0}")]
+    TooMuch(#[from] TooMuch),
     #[error("[OVERLOAD]system busy, start flow control for a while")]
     Overloaded,
     #[error("[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while: nothing was done within {0:?}")]
@@ -91,7 +94,9 @@ impl Refusal {
     pub fn code(&self) -> ResponseCode {
         match self {
             Self::NotSupported(_) => ResponseCode::REQUEST_CODE_NOT_SUPPORTED,
-            Self::Name(_) | Self::NoSuchQueue { .. } | Self::Parameter(_) => ResponseCode::INVALID_PARAMETER,
+            Self::Name(_) | Self::NoSuchQueue { .. } | Self::Parameter(_) | Self::TooMuch(_) => {
+                ResponseCode::INVALID_PARAMETER
+            }
             Self::Overloaded | Self::TooSlow(_) => ResponseCode::SYSTEM_BUSY,
             Self::NoSuchTopic(_) => ResponseCode::TOPIC_NOT_EXIST,
             Self::TopicForbidden { .. }

@@ -106,6 +106,39 @@ requests! {
     SEND_MESSAGE                        Leader Kept produce::send;
     PULL_MESSAGE                        Any    Kept pull::pull;
     LITE_PULL_MESSAGE                   Any    Kept pull::pull;
+    UPDATE_CONSUMER_OFFSET              Leader Now  offsets::commit;
+    HEART_BEAT                          Any    Kept clients::heartbeat;
+    LOCK_BATCH_MQ                       Leader Task locks::lock;
+    UNLOCK_BATCH_MQ                     Leader Task locks::unlock;
+    GET_CONSUMER_LIST_BY_GROUP          Any    Now  clients::list_consumers;
+    QUERY_CONSUMER_OFFSET               Any    Now  offsets::query;
+    GET_MAX_OFFSET                      Any    Now  offsets::max;
+    GET_MIN_OFFSET                      Any    Now  offsets::min;
+    SEARCH_OFFSET_BY_TIMESTAMP          Any    Task offsets::at_time;
+    GET_EARLIEST_MSG_STORETIME          Any    Task offsets::earliest_time;
+    QUERY_CORRECTION_OFFSET             Any    Now  offsets::correction;
+    CLONE_GROUP_OFFSET                  Leader Task offsets::copy;
+    INVOKE_BROKER_TO_RESET_OFFSET       Leader Task resets::reset;
+    INVOKE_BROKER_TO_GET_CONSUMER_STATUS Any   Task resets::status;
+    UNREGISTER_CLIENT                   Any    Now  clients::unregister;
+    CHECK_CLIENT_CONFIG                 Any    Now  clients::check_config;
+    GET_CONSUMER_CONNECTION_LIST        Any    Now  clients::consumer_connections;
+    GET_PRODUCER_CONNECTION_LIST        Any    Now  clients::producer_connections;
+    GET_ALL_PRODUCER_INFO               Any    Now  clients::producers;
+    QUERY_SUBSCRIPTION_BY_CONSUMER      Any    Now  clients::subscription;
+    GET_CONSUMER_RUNNING_INFO           Any    Task clients::running_info;
+    CONSUME_MESSAGE_DIRECTLY            Any    Task clients::consume_directly;
+    UPDATE_AND_CREATE_SUBSCRIPTIONGROUP Leader Task groups::put;
+    UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST Leader Task groups::put_all;
+    GET_ALL_SUBSCRIPTIONGROUP_CONFIG    Any    Now  groups::table;
+    DELETE_SUBSCRIPTIONGROUP            Leader Task groups::delete;
+    GET_SUBSCRIPTIONGROUP_CONFIG        Any    Now  groups::config;
+    UPDATE_AND_GET_GROUP_FORBIDDEN      Leader Task groups::allow;
+    QUERY_TOPIC_CONSUME_BY_WHO          Any    Now  groups::of_topic;
+    QUERY_TOPICS_BY_CONSUMER            Any    Now  groups::topics;
+    QUERY_ASSIGNMENT                    Any    Task assignment::share;
+    SET_MESSAGE_REQUEST_MODE            Leader Task assignment::set_mode;
+    GET_ALL_MESSAGE_REQUEST_MODE        Any    Now  assignment::modes;
 }
 
 /// The codes that are served, most frequent first.

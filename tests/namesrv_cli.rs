@@ -7,42 +7,20 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use program::{BINARY, Outcome, checked_files, noticed_typos, outcome, recorded_codes, scripts};
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_ferrymq");
+mod program;
 
-/// The binary in a clean environment, in the folder with the scripts.
 fn program(binary: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary);
-    command.args(arguments).env_clear().env("HOME", "/home/me").current_dir(scripts());
-    command
+    program::program(binary, arguments, &scripts())
 }
 
 fn ferrymq(arguments: &[&str]) -> Command {
     program(Path::new(BINARY), arguments)
-}
-
-fn scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli")
-}
-
-#[derive(Debug)]
-struct Outcome {
-    code: i32,
-    output: String,
-    complaint: String,
-}
-
-fn outcome(command: &mut Command) -> Outcome {
-    let output = command.output().unwrap();
-    Outcome {
-        code: output.status.code().unwrap(),
-        output: String::from_utf8(output.stdout).unwrap(),
-        complaint: String::from_utf8(output.stderr).unwrap(),
-    }
 }
 
 fn run(arguments: &[&str]) -> Outcome {
@@ -50,45 +28,13 @@ fn run(arguments: &[&str]) -> Outcome {
 }
 
 #[test]
-fn checked_files() {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(scripts()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
-    assert!(files.len() >= 8, "{files:?}");
-    let mut different = Vec::new();
-    for file in files {
-        let name = file.file_name().unwrap().to_str().unwrap();
-        let mut text = String::new();
-        for arguments in
-            [&["namesrv", "-c", name, "--check"][..], &["namesrv", "-c", name, "--check", "--strict"]]
-        {
-            let Outcome { code, output, complaint } = run(arguments);
-            text += &format!("$ ferrymq {}\n{complaint}{output}=> {code}\n\n", arguments.join(" "));
-        }
-        // The absolute path of a file is another on each machine.
-        let text = text.replace(scripts().to_str().unwrap(), "…");
-        let recorded = file.with_extension("txt");
-        if std::env::var_os("UPDATE").is_some() {
-            fs::write(&recorded, &text).unwrap();
-        }
-        if fs::read_to_string(&recorded).unwrap_or_default() != text {
-            different.push(format!("{}:\n{text}", recorded.display()));
-        }
-    }
-    assert!(different.is_empty(), "not as recorded:\n{}", different.join("\n"));
+fn files_are_checked() {
+    assert!(checked_files("namesrv", &scripts(), &[]) >= 8);
 }
 
 #[test]
 fn every_typo_is_noticed() {
-    let typos = fs::read_to_string(scripts().join("typos.conf")).unwrap();
-    let recorded = run(&["namesrv", "-c", "typos.conf", "--check"]).complaint;
-    let mut count = 0;
-    for typo in typos.lines().filter_map(|line| line.strip_suffix("=1")) {
-        let warning = recorded.lines().find(|line| line.contains(&format!("\"{typo}\"")));
-        assert!(warning.is_some_and(|warning| warning.contains("did you mean")), "{typo}: {warning:?}");
-        count += 1;
-    }
-    assert_eq!(count, 50);
+    assert_eq!(noticed_typos("namesrv", &scripts(), "typos.conf"), 50);
 }
 
 #[test]
@@ -129,14 +75,10 @@ fn version_explain_and_usage() {
 /// Every code that a recorded check shows can be looked up.
 #[test]
 fn every_code_that_is_shown_can_be_explained() {
-    let recorded = fs::read_dir(scripts()).unwrap().map(|entry| entry.unwrap().path());
-    let recorded = recorded.filter(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    let text: String = recorded.map(|path| fs::read_to_string(path).unwrap()).collect();
-    let codes: std::collections::BTreeSet<&str> =
-        text.split("ferrymq explain ").skip(1).filter_map(|rest| rest.lines().next()).collect();
+    let codes = recorded_codes(&scripts());
     assert!(codes.len() >= 5, "{codes:?}");
     for code in codes {
-        assert_eq!(run(&["explain", code]).code, 0, "{code}");
+        assert_eq!(run(&["explain", &code]).code, 0, "{code}");
     }
 }
 

@@ -8,10 +8,15 @@
 #![forbid(unsafe_code)]
 
 pub mod checkers;
+pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod dice;
+pub mod faults;
 pub mod history;
 pub mod message;
 pub mod mutation;
 pub mod outcome;
+pub mod plan;
+pub mod run;
+pub mod workloads;

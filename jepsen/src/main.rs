@@ -1,1 +1,8 @@
-fn main() {}
+//! The command line of the fault harness.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ferrymq_jepsen::cli::main()
+}

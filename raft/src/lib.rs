@@ -1,6 +1,7 @@
 //! A broker group's log as a Raft log.
 #![forbid(unsafe_code)]
 
+mod abstention;
 mod answer;
 mod app;
 mod checkpoint;
@@ -12,6 +13,7 @@ mod meta;
 mod stamps;
 mod state_machine;
 mod status;
+mod transport;
 mod types;
 mod wire;
 

@@ -266,7 +266,8 @@ pub async fn running_info(broker: &Arc<Broker>, request: &Command, _connection: 
 pub async fn consume_directly(broker: &Arc<Broker>, request: &Command, _connection: &Connection) -> Answer {
     let header = ConsumeDirectly::decode(&request.fields)?;
     let id = header.message_id.as_deref().unwrap_or_default();
-    let id: OffsetMessageId = id.parse().map_err(|_| Refusal::Failed(format!("{id:?} is no id of a stored message")))?;
+    let unreadable = |error| Refusal::Failed(format!("the id of the message is none of a stored one: {error}"));
+    let id = OffsetMessageId::parse(id).map_err(unreadable)?;
     let message = broker.archive.record(id.log_offset).ok_or(Refusal::NoMessageAt(id.log_offset))?;
     let (topic_flag, group_flag) = {
         let tables = broker.tables.read();
@@ -315,6 +316,3 @@ async fn relay(broker: &Broker, group: &str, client: &str, question: Command) ->
 fn body(body: &impl json::ToJson) -> Reply {
     Reply::body(Bytes::from(json::to_string(body, Dialect::Fastjson)))
 }
-
-#[cfg(test)]
-mod tests;

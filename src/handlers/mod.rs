@@ -1,4 +1,10 @@
 //! Wire ↔ services: one file a family of requests, one function a request. They hold no state.
 
+pub mod assignment;
+pub mod clients;
+pub mod groups;
+pub mod locks;
+pub mod offsets;
 pub mod produce;
 pub mod pull;
+pub mod resets;

@@ -262,6 +262,7 @@ pub struct PullRules {
     pub allows_sql: bool,
     pub batch_max: usize,
     pub reads_from_slave: bool,
+    pub refuses_pull_consumers: bool,
 }
 
 /// A consumer waits no longer than this, whatever it says.
@@ -276,6 +277,7 @@ impl From<&config::Pull> for PullRules {
             allows_sql: settings.allows_sql,
             batch_max: settings.batch_max,
             reads_from_slave: settings.reads_from_slave,
+            refuses_pull_consumers: settings.refuses_pull_consumers,
         }
     }
 }

@@ -5,6 +5,8 @@
 
 pub mod classic;
 mod queue;
+#[cfg(test)]
+pub mod rehearsal;
 mod tables;
 
 pub use tables::SharedTables;

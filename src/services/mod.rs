@@ -2,8 +2,13 @@
 
 pub mod archive;
 pub mod arrivals;
+pub mod assignment;
+pub mod clients;
 pub mod filters;
+pub mod groups;
 pub mod message;
+pub mod offsets;
+pub mod order_locks;
 pub mod posting;
 pub mod produce;
 pub mod pull;
@@ -11,7 +16,3 @@ pub mod recall;
 pub mod registration;
 pub mod topics;
 pub mod transactions;
-pub mod clients;
-pub mod groups;
-pub mod offsets;
-pub mod order_locks;

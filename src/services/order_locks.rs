@@ -4,18 +4,22 @@
 //! lock away from its holder, and never gives one queue to two.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ferrymq_proto::name::GroupName;
 use ferrymq_proto::position::Timestamp;
+use tokio::time::sleep;
 
 use crate::clock;
 use crate::refusal::Refusal;
 use crate::replication::{SharedTables, Writer};
-use crate::state::{ClientId, Leases, Reply, TopicQueue};
+use crate::state::{ClientId, Leases, Reply, Tables, TopicQueue};
 
 /// Queues that one request may name. More than any client holds.
 pub const QUEUES_AT_ONCE_MAX: usize = 65_536;
+/// How often renewals of locks that are gone are forgotten.
+const TIDY_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct OrderLocks {
@@ -81,14 +85,18 @@ impl OrderLocks {
         self.leases().is_any_live(tables.locks(), group, clock::now())
     }
 
-    /// To be called now and then: forgets the renewals of locks that are gone.
-    pub fn tidy(&self) {
-        self.leases().tidy(self.tables.read().locks());
+    /// Forgets the renewals of locks that are gone, again and again. Runs until it is dropped.
+    pub async fn run(&self) {
+        loop {
+            sleep(TIDY_INTERVAL).await;
+            let tables = self.tables.read();
+            self.leases().tidy(tables.locks());
+        }
     }
 }
 
 /// Locks of what does not exist would only fill the tables: they are not granted.
-fn exists(tables: &crate::state::Tables, group: &GroupName, queue: &TopicQueue) -> bool {
+fn exists(tables: &Tables, group: &GroupName, queue: &TopicQueue) -> bool {
     let topic = tables.topics().find(queue.topic.as_str());
     let queues = topic.map_or(0, |topic| topic.read_queue_nums.max(topic.write_queue_nums));
     (0..queues).contains(&queue.queue.0) && tables.groups().find(group.as_str()).is_some()

@@ -86,7 +86,10 @@ impl Registration {
             cluster_name: self.own.cluster.as_str().into(),
             ha_server_addr: self.own.ha_address.as_str().into(),
             broker_id: id,
-            heartbeat_timeout_millis: i64::try_from(self.rules.silence_max.as_millis()).ok(),
+            // Without heartbeats beside the registrations, the name server's own patience counts.
+            heartbeat_timeout_millis: i64::try_from(self.rules.silence_max.as_millis())
+                .ok()
+                .filter(|_| self.rules.has_acting_master),
             enable_acting_master: Some(self.rules.has_acting_master),
             compressed: false,
             body_crc32: crc32(&body),

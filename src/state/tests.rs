@@ -13,7 +13,7 @@ use ferrymq_proto::position::{QueueId, Timestamp};
 use super::*;
 
 mod locks;
-mod random;
+pub(in crate::state) mod random;
 mod scale;
 
 /// One line of a script: a word, then values; those with an equals sign have names.
@@ -118,7 +118,8 @@ impl Script {
             }
             "dump" => {
                 let dump = self.tables.dump();
-                let lines = dump.lines().filter(|text| line.plain.iter().any(|start| text.starts_with(start)));
+                let lines =
+                    dump.lines().filter(|text| line.plain.iter().any(|start| text.starts_with(start)));
                 lines.collect::<Vec<_>>().join("\n")
             }
             "ask" => self.ask(line),
@@ -150,7 +151,10 @@ impl Script {
                 Command::Together(parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
             }
             "delay" => Command::Advance {
-                delay: vec![(DelayLevel(line.plain[0].parse().unwrap()), QueueOffset(line.plain[1].parse().unwrap()))],
+                delay: vec![(
+                    DelayLevel(line.plain[0].parse().unwrap()),
+                    QueueOffset(line.plain[1].parse().unwrap()),
+                )],
                 registers: Vec::new(),
             },
             "register" => Command::Advance { delay: Vec::new(), registers: vec![register(line)] },
@@ -174,9 +178,11 @@ impl Script {
             "put-topic" => Some(Command::PutTopics { topics: topic(), stamp }),
             "create-topic" => Some(Command::CreateTopics { topics: topic(), stamp }),
             "missing-topic" => topics.create_missing(topic(), stamp),
-            "delete-topic" => {
-                Some(Command::DeleteTopics { topics: vec![line.topic(0)], offsets: line.has("offsets"), stamp })
-            }
+            "delete-topic" => Some(Command::DeleteTopics {
+                topics: vec![line.topic(0)],
+                offsets: line.has("offsets"),
+                stamp,
+            }),
             "order-topics" => topics.order(line.plain.iter().copied(), stamp),
             "system-topics" => {
                 let system = SystemTopics {
@@ -225,9 +231,11 @@ impl Script {
         Ok(match line.command {
             "put-group" => Some(Command::PutGroups { groups: group(), stamp }),
             "create-group" => Some(Command::CreateGroups { groups: group(), stamp }),
-            "delete-group" => {
-                Some(Command::DeleteGroups { groups: vec![line.group(0)], offsets: line.has("offsets"), stamp })
-            }
+            "delete-group" => Some(Command::DeleteGroups {
+                groups: vec![line.group(0)],
+                offsets: line.has("offsets"),
+                stamp,
+            }),
             "first-groups" => groups.create_missing(Groups::from_the_start(), stamp),
             "client-group" => {
                 let rules =
@@ -289,7 +297,8 @@ impl Script {
             ("groups-of", Some(topic), _) => format!("{:?}", offsets.groups_of(topic).collect::<Vec<_>>()),
             ("offset", Some(group), Some(topic)) => {
                 let queue = QueueId(line.plain[3].parse().unwrap());
-                let (next, reset) = (offsets.find(group, topic, queue), offsets.pending_reset(group, topic, queue));
+                let (next, reset) =
+                    (offsets.find(group, topic, queue), offsets.pending_reset(group, topic, queue));
                 format!("{next:?} {reset:?}")
             }
             _ => panic!("nothing to find"),

@@ -297,6 +297,9 @@ impl Appender {
         let core = self.core();
         let mut meta = core.meta();
         flush::flush_holding(core, &mut meta)?;
+        if let Err(error) = self.log.sum_behind() {
+            tracing::warn!(path = %core.files.sums.display(), %error, "cannot sum what is final");
+        }
         flush::save_meta(core, &mut meta, |meta| meta.clean = true)
     }
 }

@@ -1,8 +1,8 @@
 //! Where the files of a store lie, and the lock that makes them ours.
 //!
-//! The names are Apache's, but for `store.meta`, which it does not know.
+//! The names are Apache's, but for `store.meta` and `commitlog.sums`, which it does not know.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use crate::disk::{Access, Disk, DiskFile};
@@ -13,6 +13,8 @@ pub(crate) struct StoreFiles {
     /// The folder of the segments.
     pub log: PathBuf,
     pub lock: PathBuf,
+    /// The folder of the checksums beside a classic log.
+    pub sums: PathBuf,
     pub meta: PathBuf,
     /// What `meta` is called until it is complete.
     pub new_meta: PathBuf,
@@ -24,6 +26,7 @@ impl StoreFiles {
             folder: folder.to_owned(),
             log: folder.join("commitlog"),
             lock: folder.join("lock"),
+            sums: folder.join("commitlog.sums"),
             meta: folder.join("store.meta"),
             new_meta: folder.join("store.meta.new"),
         }
@@ -33,8 +36,12 @@ impl StoreFiles {
 /// Holds the store for this process, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct StoreLock {
-    _file: Box<dyn DiskFile>,
+    file: Box<dyn DiskFile>,
 }
+
+/// What Apache's broker writes into the file whenever it starts, and what stands there after us.
+const APACHES_WORD: [u8; 4] = *b"lock";
+const OUR_WORD: [u8; 8] = *b"ferrymq\n";
 
 impl StoreLock {
     /// `None` when another process has it.
@@ -45,6 +52,29 @@ impl StoreLock {
             }
             other => other?,
         };
-        Ok(file.try_lock()?.then_some(Self { _file: file }))
+        Ok(file.try_lock()?.then_some(Self { file }))
     }
+
+    /// Whether nobody but us has had the store since we last did.
+    pub fn is_ours(&self) -> io::Result<bool> {
+        Ok(read_word(&*self.file)? == OUR_WORD)
+    }
+
+    /// Leaves a sign for the next start.
+    pub fn make_ours(&self) -> io::Result<()> {
+        self.file.write_at(&mut [IoSlice::new(&OUR_WORD)], 0)
+    }
+}
+
+/// Whether Apache's broker has had the store since we last did.
+pub(crate) fn is_apaches(disk: &dyn Disk, files: &StoreFiles) -> io::Result<bool> {
+    match disk.open(&files.lock, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => Ok(read_word(&*other?)?.starts_with(&APACHES_WORD)),
+    }
+}
+
+fn read_word(file: &dyn DiskFile) -> io::Result<[u8; 8]> {
+    let mut word = [0; 8];
+    file.read_at(&mut word, 0).map(|_| word)
 }

@@ -32,8 +32,10 @@ pub mod retention;
 mod room;
 mod scan;
 mod segment;
+mod sums;
 pub mod stamp;
 mod threads;
+pub mod verify;
 
 pub use append::{AppendError, Appender, Place, ResetError, TruncateError};
 pub use flush::{Broken, Completion, FatalError, FatalHook, FlushMode};
@@ -45,6 +47,7 @@ pub use recovery::{Corruption, Cut, LastStop, OpenError, OpenLog, Report, Settin
 pub use room::Room;
 pub use scan::Damage;
 pub use threads::LogThreads;
+pub use verify::verify;
 
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,7 @@ use crate::position::{LogSpan, Mark, behind, distance};
 use crate::prepare::NextSegment;
 use crate::room::{Room, RoomState};
 use crate::segment::Segment;
+use crate::sums::{self, Sums, SumsBehind};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -74,6 +75,8 @@ pub(crate) struct Core {
     pub queue: FlushQueue,
     pub next: NextSegment,
     pub fill: Fill,
+    /// Of a classic log.
+    pub sums: Option<SumsBehind>,
     pub room: RoomState,
     /// Files of dropped segments that are not removed yet.
     leftovers: Mutex<Vec<PathBuf>>,
@@ -92,6 +95,7 @@ pub(crate) struct CoreParts {
     /// Behind the last whole unit. All before it is durable.
     pub end: LogOffset,
     pub meta: MetaFile,
+    pub sums: Option<Sums>,
     pub on_fatal: FatalHook,
     pub lock: StoreLock,
 }
@@ -102,7 +106,7 @@ fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
 
 impl Core {
     pub fn new(parts: CoreParts) -> Self {
-        let CoreParts { disk, files, mode, segments, end, meta, on_fatal, lock } = parts;
+        let CoreParts { disk, files, mode, segments, end, meta, sums, on_fatal, lock } = parts;
         let stored = *meta.current();
         Self {
             disk,
@@ -118,6 +122,7 @@ impl Core {
             queue: FlushQueue::default(),
             next: NextSegment::default(),
             fill: Fill::new(mode, end),
+            sums: sums.map(SumsBehind::new),
             room: RoomState::default(),
             leftovers: Mutex::default(),
             broken: AtomicBool::new(false),
@@ -140,6 +145,15 @@ impl Core {
 
     pub fn start(&self) -> LogOffset {
         self.segments().front().map(|segment| segment.base()).unwrap_or_default()
+    }
+
+    pub fn segment_at(&self, offset: LogOffset) -> Option<Arc<Segment>> {
+        let segments = self.segments();
+        let first = segments.front()?.base();
+        let index = distance(first, offset) / self.segment_bytes;
+        let segment = segments.get(usize::try_from(index).ok()?)?;
+        // What was dropped is not there.
+        (segment.base() <= offset).then(|| Arc::clone(segment))
     }
 
     // The order of the two marks counts: after one is moved, the other is read, in `move_end` and by the thread that flushes. At
@@ -299,7 +313,7 @@ impl Log {
         let end = span.end().min(self.written());
         let span = LogSpan { start: span.start, bytes: distance(span.start, end) };
         let mut offset = span.start;
-        while let Some(segment) = self.segment_at(offset).filter(|_| offset < end) {
+        while let Some(segment) = self.core.segment_at(offset).filter(|_| offset < end) {
             segment.read_ahead(span);
             offset = segment.end();
         }
@@ -327,24 +341,18 @@ impl Log {
         offset: LogOffset,
         bytes_max: usize,
     ) -> Result<(Arc<Segment>, BytesMut), ReadError> {
-        let start = self.start();
+        let segments = self.core.segments();
+        let start = segments.front().map(|segment| segment.base()).unwrap_or_default();
         if offset < start {
             return Err(ReadError::BeforeStart { offset, start });
         }
-        let segment = self.segment_at(offset).filter(|_| offset < end);
+        let index = usize::try_from(distance(start, offset) / self.core.segment_bytes).ok();
+        let segment = index.and_then(|index| segments.get(index)).filter(|_| offset < end).cloned();
+        drop(segments);
         let segment = segment.ok_or(ReadError::PastEnd { offset, end })?;
         let present = distance(offset, end.min(segment.end()));
         let buffer = BytesMut::zeroed(usize::try_from(present).unwrap_or(usize::MAX).min(bytes_max));
         Ok((segment, buffer))
-    }
-
-    fn segment_at(&self, offset: LogOffset) -> Option<Arc<Segment>> {
-        let segments = self.core.segments();
-        let first = segments.front()?.base();
-        let index = distance(first, offset) / self.core.segment_bytes;
-        let segment = segments.get(usize::try_from(index).ok()?)?;
-        // A drop may have come in between.
-        (segment.base() <= offset).then(|| Arc::clone(segment))
     }
 
     /// Drops the segments that lie before `offset` as a whole, and says how many. The one that is written always stays.
@@ -368,8 +376,10 @@ impl Log {
         // First of all the new start: a crash may leave any of the files, and they must not be missed or found again.
         flush::save_meta(&self.core, &mut meta, |meta| meta.start = start)?;
         let dropped: Vec<_> = self.core.segments_mut().drain(..count).collect();
+        let core = &self.core;
         let paths = dropped.iter().map(|segment| segment.path().to_owned());
-        unpoisoned(self.core.leftovers.lock()).extend(paths);
+        let sidecars = dropped.iter().map(|segment| sums::path(&core.files, segment.base()));
+        unpoisoned(core.leftovers.lock()).extend(paths.chain(sidecars.filter(|_| core.sums.is_some())));
         // To remove a large file takes long, and flushes must not wait for it.
         drop(meta);
         self.remove_leftovers().map(|()| count)
@@ -429,6 +439,12 @@ impl Log {
     /// Makes the next segment, if it is time, on this thread.
     pub fn prepare_segment(&self) {
         self.core.next.prepare(|base| self.core.create_segment(base));
+    }
+
+    /// Sums what became final and durable, or a part of it, on this thread, and says if that was all. Only a classic log has
+    /// something to sum.
+    pub fn sum_behind(&self) -> io::Result<bool> {
+        self.core.sums.as_ref().map_or(Ok(true), |sums| sums.sum(&self.core))
     }
 
     /// Writes zeros ahead of the end, if it is time, on this thread.

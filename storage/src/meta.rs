@@ -60,6 +60,15 @@ pub(crate) struct StoreMeta {
     pub durable: LogOffset,
 }
 
+impl StoreMeta {
+    /// Of a log about which nothing is known but where it begins.
+    pub fn new(layout: Layout, segment_bytes: u64, start: LogOffset) -> Self {
+        let confirmed = Mark { offset: start, chain: Chain::default() };
+        let boot = BootId::default();
+        Self { layout, segment_bytes, clean: false, boot, start, confirmed, durable: start }
+    }
+}
+
 /// Why `store.meta` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MetaError {
@@ -112,21 +121,7 @@ impl MetaFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(failed)?,
         };
-        let mut slots = Vec::new();
-        for slot in 0..2 {
-            let mut content = [0; CONTENT_BYTES];
-            file.read_at(&mut content, (slot * SLOT_BYTES) as u64).map_err(failed)?;
-            match decode(&content) {
-                Ok((sequence, meta)) => slots.push((sequence, slot, meta)),
-                Err(SlotError::Newer(found)) => {
-                    return Err(MetaError::Newer { path: path.to_owned(), found });
-                }
-                Err(SlotError::Damaged) => {}
-            }
-        }
-        let newest = slots.into_iter().max_by_key(|(sequence, ..)| *sequence);
-        let (sequence, durable_slot, current) =
-            newest.ok_or_else(|| MetaError::Damaged { path: path.to_owned() })?;
+        let Newest { sequence, slot: durable_slot, meta: current } = newest(&*file, path)?;
         // What was read may still be in the page cache only, and the other slot is written next.
         file.sync_data().map_err(failed)?;
         Ok(Some(Self { file, path: path.to_owned(), current, sequence, durable_slot }))
@@ -162,6 +157,40 @@ impl MetaFile {
         self.save(change)?;
         self.save(|_| ())
     }
+}
+
+/// What the file says, without a change to anything. `None` when there is none.
+pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<StoreMeta>, MetaError> {
+    match disk.open(path, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(MetaError::Io { path: path.to_owned(), source }),
+        Ok(file) => newest(&*file, path).map(|newest| Some(newest.meta)),
+    }
+}
+
+/// The slot that counts.
+struct Newest {
+    sequence: u64,
+    slot: usize,
+    meta: StoreMeta,
+}
+
+fn newest(file: &dyn DiskFile, path: &Path) -> Result<Newest, MetaError> {
+    let failed = |source| MetaError::Io { path: path.to_owned(), source };
+    let mut slots = Vec::new();
+    for slot in 0..2 {
+        let mut content = [0; CONTENT_BYTES];
+        file.read_at(&mut content, (slot * SLOT_BYTES) as u64).map_err(failed)?;
+        match decode(&content) {
+            Ok((sequence, meta)) => slots.push(Newest { sequence, slot, meta }),
+            Err(SlotError::Newer(found)) => {
+                return Err(MetaError::Newer { path: path.to_owned(), found });
+            }
+            Err(SlotError::Damaged) => {}
+        }
+    }
+    let newest = slots.into_iter().max_by_key(|newest| newest.sequence);
+    newest.ok_or_else(|| MetaError::Damaged { path: path.to_owned() })
 }
 
 fn encode(sequence: u64, meta: &StoreMeta) -> [u8; CONTENT_BYTES] {

@@ -60,9 +60,15 @@ impl Segment {
         self.file.sync_all()
     }
 
-    pub fn open(disk: &dyn Disk, folder: &Path, base: LogOffset, bytes: u64) -> io::Result<Self> {
+    pub fn open(
+        disk: &dyn Disk,
+        folder: &Path,
+        base: LogOffset,
+        bytes: u64,
+        access: Access,
+    ) -> io::Result<Self> {
         let path = folder.join(name(base));
-        let file = disk.open(&path, Access::Write)?;
+        let file = disk.open(&path, access)?;
         Ok(Self { base, bytes, path, file })
     }
 

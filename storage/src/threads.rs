@@ -1,7 +1,7 @@
-//! The threads of a log: one flushes, one makes segments, one writes zeros ahead.
+//! The threads of a log: one flushes, one makes segments, one writes zeros ahead, one sums behind.
 //!
-//! The log works without them too, step by step, when somebody calls [`Log::flush`], [`Log::prepare_segment`] and
-//! [`Log::fill_ahead`]: simulations do.
+//! The log works without them too, step by step, when somebody calls [`Log::flush`], [`Log::prepare_segment`],
+//! [`Log::fill_ahead`] and [`Log::sum_behind`]: simulations do.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +11,7 @@ use std::thread::{Builder, JoinHandle};
 use crate::fill;
 use crate::flush::{self, FatalError, FlushMode};
 use crate::log::{Core, Log};
+use crate::sums::{self, SumsBehind};
 
 /// Runs the threads, until it is dropped.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ impl LogThreads {
         })?;
         if log.core.mode == FlushMode::Sync {
             running.spawn("log-fill", fill::run)?;
+        }
+        if log.core.sums.is_some() {
+            running.spawn("log-sums", sums::run)?;
         }
         Ok(running)
     }
@@ -53,6 +57,7 @@ impl Drop for LogThreads {
         self.log.core.queue.stop();
         self.log.core.next.stop();
         self.log.core.fill.stop();
+        self.log.core.sums.iter().for_each(SumsBehind::stop);
         for thread in self.threads.drain(..) {
             // It has told of its panic itself.
             let _ = thread.join();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferrymq_proto::code::RequestCode;
 use ferrymq_proto::command::Command;
-use ferrymq_proto::header::{Header, Request};
+use ferrymq_proto::header::Request;
 use ferrymq_proto::net::Connection;
 use tokio::time::timeout;
 

@@ -138,6 +138,8 @@ impl ConsumerGroup {
 struct Memberships {
     producers: BTreeSet<GroupName>,
     consumers: BTreeSet<GroupName>,
+    /// What its producers called themselves when they came.
+    names: BTreeSet<ClientId>,
 }
 
 impl Memberships {
@@ -221,7 +223,9 @@ impl Table {
         let members = self.producers.entry(group.clone()).or_default();
         members.insert(caller.connection, Member { caller: caller.clone(), seen: now });
         self.reachable.insert(caller.client.clone(), caller.connection);
-        self.memberships.entry(caller.connection).or_default().producers.insert(group.clone());
+        let memberships = self.memberships.entry(caller.connection).or_default();
+        memberships.producers.insert(group.clone());
+        memberships.names.insert(caller.client.clone());
         self.membership_count += 1;
         Ok(())
     }
@@ -265,12 +269,22 @@ impl Table {
         if members.is_empty() {
             self.producers.remove(group);
         }
-        let Some(left) = left else { return false };
-        self.end_membership(connection, |memberships| memberships.producers.remove(group));
-        let still_produces = self.memberships.get(&connection).is_some_and(|rest| !rest.producers.is_empty());
+        if left.is_none() {
+            return false;
+        }
+        let mut names = BTreeSet::new();
+        self.end_membership(connection, |memberships| {
+            let ended = memberships.producers.remove(group);
+            if memberships.producers.is_empty() {
+                names = std::mem::take(&mut memberships.names);
+            }
+            ended
+        });
         // What a client calls itself proves nothing: only the connection that is reached by a name may take it away.
-        if !still_produces && self.reachable.get(&left.caller.client) == Some(&connection) {
-            self.reachable.remove(&left.caller.client);
+        for name in names {
+            if self.reachable.get(&name) == Some(&connection) {
+                self.reachable.remove(&name);
+            }
         }
         true
     }

@@ -173,7 +173,10 @@ impl Offsets {
         let told = Arc::clone(&self.told);
         let command = Command::ForgetResets { group, topic: topic.clone(), queues: vec![queue] };
         // If it fails the consumer is told once more, and nothing is lost.
-        self.writer.0.change(command, Box::new(move |_| drop(lock(&told).remove(&place))));
+        let done = move |_| {
+            lock(&told).remove(&place);
+        };
+        self.writer.0.change(command, Box::new(done));
         Some(offset)
     }
 
@@ -205,7 +208,7 @@ impl Offsets {
     /// Gives one group the offsets that another has in these topics.
     pub async fn copy(&self, from: &str, to: &str, topics: Vec<TopicName>) -> Result<(), Refusal> {
         let (from, to) = (GroupName::parse(from)?, GroupName::parse(to)?);
-        self.flush().await?;
+        self.replicate().await?;
         lock(&self.pending).forget(|group, topic, _| *group == to && topics.contains(topic));
         self.writer.change(Command::CloneOffsets { from, to, topics, stamp: self.stamp() }).await?;
         Ok(())
@@ -257,13 +260,18 @@ impl Offsets {
     pub async fn run(&self) {
         loop {
             sleep(COMMIT_INTERVAL).await;
-            // Why it failed is told there, and the next round tries again.
-            let _ = self.flush().await;
+            self.flush().await;
         }
     }
 
-    /// Replicates all that was committed until now.
-    pub async fn flush(&self) -> Result<(), NotStored> {
+    /// Replicates all that was committed until now. What cannot be replicated stays for the next time.
+    pub async fn flush(&self) {
+        if let Err(reason) = self.replicate().await {
+            tracing::warn!(%reason, "committed offsets are not replicated");
+        }
+    }
+
+    async fn replicate(&self) -> Result<(), NotStored> {
         let _flushing = self.flushing.lock().await;
         loop {
             let changes = {
@@ -285,7 +293,6 @@ impl Offsets {
                 }
                 Err(reason) => {
                     pending.failed();
-                    tracing::warn!(%reason, "committed offsets wait to be replicated");
                     return Err(reason);
                 }
             }

@@ -202,7 +202,8 @@ impl ConfigFolder {
         }
         let text = layout::pretty(&tables::write(file, tables));
         // A folder that has no file of ours gets none before there is something to put in it.
-        let nothing = file == ConfigFile::Own && *present == Written::Nothing && text == own_file_of_nothing();
+        let nothing =
+            file == ConfigFile::Own && *present == Written::Nothing && text == own_file_of_nothing();
         if nothing || matches!(present, Written::Text(written) if *written == text) {
             return None;
         }

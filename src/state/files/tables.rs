@@ -4,17 +4,44 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ferrymq_proto::bodies::{ConsumerOffsets, DelayOffsets, GroupTable, TopicTable};
+use ferrymq_proto::bodies::{
+    ConsumerOffsets, DataVersion, DelayOffsets, GroupTable, TopicConfig, TopicTable,
+};
 use ferrymq_proto::json::{self, Dialect, JsonError};
 use ferrymq_proto::name::{GroupName, NameError, TopicName};
 use ferrymq_proto::position::{QueueId, QueueOffset};
 
 use super::own::{self, OwnTables};
 use super::{ConfigFile, ContentError, Loaded, Note, unknown};
-use crate::state::{DelayLevel, Group, QueueLine, Register, Tables, Topic};
+use crate::state::{DelayLevel, Group, Groups, QueueLine, Register, Tables, Topic, Topics};
 
 /// Between the topic and the group of a key. A new group has none in its name, so the last one counts.
 const SEPARATOR: char = '@';
+
+ferrymq_proto::body! {
+    /// A [`TopicTable`](ferrymq_proto::bodies::TopicTable) without what belongs to static topics (RocketMQ:
+    /// TopicConfigSerializeWrapper).
+    pub struct TopicsFile {
+        data_version: DataVersion = "dataVersion",
+        topic_config_table: BTreeMap<String, TopicConfig> = "topicConfigTable",
+    }
+}
+
+impl From<&Topics> for TopicsFile {
+    fn from(topics: &Topics) -> Self {
+        let TopicTable { data_version, topic_config_table, .. } = topics.body(0, usize::MAX);
+        Self { data_version, topic_config_table }
+    }
+}
+
+/// Also what is forbidden to groups that do not exist, which tools do not get to see.
+fn groups_file(groups: &Groups) -> GroupTable {
+    let mut file = groups.body(0, usize::MAX);
+    for (group, topic, bits) in groups.all_forbidden() {
+        file.forbidden.entry(group.to_string()).or_default().insert(topic.to_string(), bits);
+    }
+    file
+}
 
 /// Puts what `bytes` say into the tables. Nothing is changed when it fails.
 pub fn read(file: ConfigFile, path: &Path, bytes: &[u8], loaded: &mut Loaded) -> Result<(), ContentError> {
@@ -38,8 +65,8 @@ pub fn read(file: ConfigFile, path: &Path, bytes: &[u8], loaded: &mut Loaded) ->
 /// The text of a file. Numbers as keys stand unquoted, as Apache's broker writes them.
 pub fn write(file: ConfigFile, tables: &Tables) -> String {
     match file {
-        ConfigFile::Topics => json::to_string(&tables.topics().body(0, usize::MAX), Dialect::Fastjson),
-        ConfigFile::Groups => json::to_string(&tables.groups().body(0, usize::MAX), Dialect::Fastjson),
+        ConfigFile::Topics => json::to_string(&TopicsFile::from(tables.topics()), Dialect::Fastjson),
+        ConfigFile::Groups => json::to_string(&groups_file(tables.groups()), Dialect::Fastjson),
         ConfigFile::Offsets => json::to_string(&tables.offsets().body(), Dialect::Fastjson),
         ConfigFile::Delays => json::to_string(&tables.progress().delay_body(), Dialect::Fastjson),
         ConfigFile::Own => json::to_string(&own_tables(tables), Dialect::Fastjson),
@@ -70,7 +97,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn topics(&mut self, table: TopicTable) {
+    fn topics(&mut self, table: TopicsFile) {
         let topics: Vec<_> = table
             .topic_config_table
             .into_iter()

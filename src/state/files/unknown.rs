@@ -3,13 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use ferrymq_proto::bodies::{
-    ConsumerOffsets, DelayOffsets, GroupConfig, GroupTable, TopicConfig, TopicTable,
-};
+use ferrymq_proto::bodies::{ConsumerOffsets, DelayOffsets, GroupConfig, GroupTable, TopicConfig};
 use ferrymq_proto::json::{JsonError, Reader};
 
 use super::ConfigFile;
 use super::own::OwnTables;
+use super::tables::TopicsFile;
 
 /// Members of Apache's file that are computed from the others, or that it forgets in a restart itself.
 const DERIVED: [&str; 3] = ["groupTopicMap", "pullOffsetTable", "resetOffsetTable"];
@@ -17,7 +16,7 @@ const DERIVED: [&str; 3] = ["groupTopicMap", "pullOffsetTable", "resetOffsetTabl
 /// The unknown members of a file, with the member of the file they are below.
 pub fn members(file: ConfigFile, text: &str) -> Result<BTreeSet<String>, JsonError> {
     let (known, below): (_, Option<(&str, &[&str])>) = match file {
-        ConfigFile::Topics => (TopicTable::KEYS, Some(("topicConfigTable", TopicConfig::KEYS))),
+        ConfigFile::Topics => (TopicsFile::KEYS, Some(("topicConfigTable", TopicConfig::KEYS))),
         ConfigFile::Groups => (GroupTable::KEYS, Some(("subscriptionGroupTable", GroupConfig::KEYS))),
         ConfigFile::Offsets => (ConsumerOffsets::KEYS, None),
         ConfigFile::Delays => (DelayOffsets::KEYS, None),

@@ -111,7 +111,8 @@ impl World {
     /// The first queue that two clients hold.
     fn conflict(&self) -> Option<&TopicQueue> {
         let live = |queue: &TopicQueue| {
-            let of_queue = self.beliefs.iter().filter(|((held, _), until)| held == queue && **until >= self.now);
+            let of_queue =
+                self.beliefs.iter().filter(|((held, _), until)| held == queue && **until >= self.now);
             of_queue.count()
         };
         self.beliefs.keys().map(|(queue, _)| queue).find(|queue| live(queue) > 1)
@@ -149,7 +150,8 @@ fn a_forgotten_queue_is_taken_over() {
 #[test]
 fn a_grant_must_name_what_it_ends() {
     let mut world = World::new();
-    for step in [Step::Ask(0, 0), Step::Apply, Step::Wait(LOCK_LIFE_MS + 1), Step::Ask(0, 0), Step::Ask(1, 0)] {
+    for step in [Step::Ask(0, 0), Step::Apply, Step::Wait(LOCK_LIFE_MS + 1), Step::Ask(0, 0), Step::Ask(1, 0)]
+    {
         world.take(&step);
     }
     world.apply_next(true);

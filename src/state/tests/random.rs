@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn topic_name() -> impl Strategy<Value = TopicName> {
-    prop::sample::select(vec!["a", "b", "orders", "%RETRY%g", "x.y@z"]).prop_map(|name| TopicName::parse(name).unwrap())
+    prop::sample::select(vec!["a", "b", "orders", "%RETRY%g", "x.y@z"])
+        .prop_map(|name| TopicName::parse(name).unwrap())
 }
 
 fn group_name() -> impl Strategy<Value = GroupName> {
@@ -32,37 +33,41 @@ fn attributes() -> impl Strategy<Value = BTreeMap<String, String>> {
 
 fn topic() -> impl Strategy<Value = Topic> {
     let numbers = (any::<i32>(), -1..20_i32, 0..8_i32, any::<i32>());
-    (topic_name(), numbers, any::<(bool, bool)>(), attributes()).prop_map(|(name, numbers, (order, multi), attributes)| {
-        let config = TopicConfig {
-            attributes,
-            order,
-            read_queue_nums: numbers.0,
-            write_queue_nums: numbers.1,
-            perm: numbers.2,
-            topic_sys_flag: numbers.3,
-            topic_filter_type: if multi { TopicFilter::MultiTag } else { TopicFilter::SingleTag },
-            topic_name: String::new(),
-        };
-        Topic::new(name, config)
-    })
+    (topic_name(), numbers, any::<(bool, bool)>(), attributes()).prop_map(
+        |(name, numbers, (order, multi), attributes)| {
+            let config = TopicConfig {
+                attributes,
+                order,
+                read_queue_nums: numbers.0,
+                write_queue_nums: numbers.1,
+                perm: numbers.2,
+                topic_sys_flag: numbers.3,
+                topic_filter_type: if multi { TopicFilter::MultiTag } else { TopicFilter::SingleTag },
+                topic_name: String::new(),
+            };
+            Topic::new(name, config)
+        },
+    )
 }
 
 fn group() -> impl Strategy<Value = Group> {
-    let rule = (text(), text(), text(), any::<i64>()).prop_map(|(expression, expression_type, topic, version)| {
-        GroupSubscriptionRule { expression, expression_type, topic, version }
-    });
+    let rule =
+        (text(), text(), text(), any::<i64>()).prop_map(|(expression, expression_type, topic, version)| {
+            GroupSubscriptionRule { expression, expression_type, topic, version }
+        });
     let subscriptions = prop::option::of(prop::collection::vec(rule, 0..3));
     let customized = prop::option::of(prop::collection::vec(any::<i64>(), 0..4));
     let exponential = prop::option::of(any::<(i64, i64, i64)>());
-    let policy = (any::<bool>(), customized, exponential).prop_map(|(kind, customized, exponential)| GroupRetryPolicy {
-        customized: customized.map(|next_millis| CustomizedRetryPolicy { next_millis }),
-        exponential: exponential.map(|(initial_millis, max_millis, multiplier)| ExponentialRetryPolicy {
-            initial_millis,
-            max_millis,
-            multiplier,
-        }),
-        kind: if kind { RetryPolicyKind::Exponential } else { RetryPolicyKind::Customized },
-    });
+    let policy =
+        (any::<bool>(), customized, exponential).prop_map(|(kind, customized, exponential)| {
+            GroupRetryPolicy {
+                customized: customized.map(|next_millis| CustomizedRetryPolicy { next_millis }),
+                exponential: exponential.map(|(initial_millis, max_millis, multiplier)| {
+                    ExponentialRetryPolicy { initial_millis, max_millis, multiplier }
+                }),
+                kind: if kind { RetryPolicyKind::Exponential } else { RetryPolicyKind::Customized },
+            }
+        });
     let numbers = any::<(i64, i32, i32, i32, i32, i64)>();
     let switches = any::<[bool; 5]>();
     (group_name(), attributes(), numbers, switches, policy, subscriptions).prop_map(
@@ -164,7 +169,7 @@ fn other_command() -> BoxedStrategy<Command> {
     .boxed()
 }
 
-fn command() -> impl Strategy<Value = Command> {
+pub(in crate::state) fn command() -> impl Strategy<Value = Command> {
     let single = || prop_oneof![topic_command(), group_command(), offset_command(), other_command()];
     prop_oneof![9 => single(), 1 => prop::collection::vec(single(), 0..4).prop_map(Command::Together)]
 }
@@ -240,7 +245,9 @@ impl Model {
                     self.resets.remove(&(group.clone(), topic.clone(), *queue));
                 }
             }
-            Command::CloneOffsets { from, to, topics, .. } => topics.iter().for_each(|topic| self.copy(from, to, topic)),
+            Command::CloneOffsets { from, to, topics, .. } => {
+                topics.iter().for_each(|topic| self.copy(from, to, topic))
+            }
             Command::RemoveOffsets { group: None, topic: None, .. } => {}
             Command::RemoveOffsets { group, topic, .. } => {
                 for table in [&mut self.committed, &mut self.resets] {
@@ -319,7 +326,10 @@ fn what_is_unknown_is_an_error() {
     assert_eq!(error(&field(99)), "it is a command of kind 99, which this version does not know");
 
     let command = Command::Configure { namespace: "n".into(), key: "k".into(), value: None };
-    assert_eq!(error(&[command.encode(), field(99)].concat()), "it has a member that this version does not know");
+    assert_eq!(
+        error(&[command.encode(), field(99)].concat()),
+        "it has a member that this version does not know"
+    );
     let nested = Command::Together(vec![Command::Together(vec![command])]);
     assert_eq!(error(&nested.encode()), "it is a group of commands within another");
 

@@ -24,12 +24,10 @@ fn fifty_thousand_queues_and_two_thousand_groups() {
     tables.apply(Command::PutTopics { topics, stamp });
     tables.apply(Command::PutGroups { groups, stamp });
 
-    let queues: Vec<_> = (0..QUEUES).map(|queue| QueueLine { queue: QueueId(queue), next: QueueOffset(7) }).collect();
-    let change = |number| OffsetChange {
-        group: group(number),
-        topic: topic(number % TOPICS),
-        queues: queues.clone(),
-    };
+    let queues: Vec<_> =
+        (0..QUEUES).map(|queue| QueueLine { queue: QueueId(queue), next: QueueOffset(7) }).collect();
+    let change =
+        |number| OffsetChange { group: group(number), topic: topic(number % TOPICS), queues: queues.clone() };
     let commit = Command::CommitOffsets { changes: (0..GROUPS).map(change).collect(), stamp };
     tables.apply(Command::decode(&commit.encode()).unwrap());
 

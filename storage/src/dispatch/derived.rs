@@ -245,8 +245,13 @@ impl Derived {
 
     /// Writes, and says how far the files are good.
     fn flush_holding(&self, writing: &mut Writing) -> Result<Good, DispatchError> {
+        let durable = self.shared.log.durable();
+        self.write_to(writing, self.position().min(durable))
+    }
+
+    /// Writes what is dispatched before a place in the log. What lies before that is durable.
+    fn write_to(&self, writing: &mut Writing, position: LogOffset) -> Result<Good, DispatchError> {
         let shared = &self.shared;
-        let position = self.position().min(shared.log.durable());
         // Asked behind the position, so that no record before that was stored later.
         let last_store_time = self.last_store_time();
         shared.queues.flush(position)?;
@@ -313,5 +318,13 @@ impl Derived {
         self.shared.index.write_slots()?;
         let good = self.flush_holding(&mut writing)?;
         self.sync_holding(&mut writing, good)
+    }
+}
+
+#[cfg(test)]
+impl Derived {
+    /// Breaks the rule that only what is durable in the log is written: what a test must notice.
+    pub fn flush_too_early(&self) -> Result<(), DispatchError> {
+        self.write_to(&mut self.writing(), self.position()).map(|_| ())
     }
 }

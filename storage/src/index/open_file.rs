@@ -118,8 +118,12 @@ impl OpenFile {
         let mut slots = Slots::empty(self.sizes.slots);
         if self.slots_written {
             read_slots(&*file, &mut slots)?;
-        } else {
+        }
+        // Later ones may have been written over them before a crash: of entries that are not there now.
+        if !self.slots_written || slots.newest.iter().any(|newest| *newest >= self.header.next) {
+            slots = Slots::empty(self.sizes.slots);
             count_slots(&*file, self.sizes, self.header.next, &mut slots)?;
+            self.slots_written = false;
         }
         self.file = Some(file);
         self.slots = Some(slots);

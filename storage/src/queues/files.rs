@@ -191,6 +191,10 @@ impl QueueFiles {
             Some(file) => file,
             None => self.open_to_write(place, base, at)?,
         };
+        // A crash may have left it short.
+        if file.bytes()? < self.file_bytes() {
+            file.truncate(self.file_bytes())?;
+        }
         let position = (at.0 - base.0).unsigned_abs() * ENTRY_BYTES;
         file.write_at(&mut [IoSlice::new(entries.as_flattened())], position)
     }
@@ -204,12 +208,7 @@ impl QueueFiles {
         let path = self.path(place, base);
         let opened = self.disk.open(&path, Access::Write);
         if !is_missing(&opened) {
-            let file = opened?;
-            // A crash may have left it short.
-            if file.bytes()? < self.file_bytes() {
-                file.truncate(self.file_bytes())?;
-            }
-            return Ok(Arc::from(file));
+            return Ok(Arc::from(opened?));
         }
         let mut created = self.disk.create(&path);
         if is_missing(&created) {

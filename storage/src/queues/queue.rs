@@ -192,47 +192,55 @@ impl Shared {
         written.unwrap_or(Ok(false))
     }
 
-    pub(super) fn range_of(&self, queue: &Queue, contents: &mut Contents) -> Result<QueueRange, QueueError> {
+    pub(super) fn range_of(
+        &self,
+        queue: &Arc<Queue>,
+        contents: &mut Contents,
+    ) -> Result<QueueRange, QueueError> {
         let max = contents.next();
         if let Some(floor) = contents.floor.filter(|floor| *floor > max) {
             return Ok(QueueRange { min: floor, max: floor });
         }
         let start = self.log.start();
-        let min = match contents.min {
-            Some((of, min)) if of == start => min,
-            known => {
-                let from = known.map_or(contents.begin, |(_, min)| min.max(contents.begin));
-                let is_gone = |slot| match slot {
-                    Slot::Entry(entry) => entry.log_offset < start,
-                    Slot::Blank | Slot::Nothing => true,
-                };
-                self.first_without(queue, contents, from, is_gone)?
+        if let Some((of, min)) = contents.min
+            && of == start
+        {
+            return Ok(QueueRange { min, max });
+        }
+        let min = match self.find_min(queue, contents, start)? {
+            Ok(min) => min,
+            Err(damaged) => {
+                let to = contents.end.unwrap_or(self.trusted_to);
+                self.rebuild_contents(queue, contents, &FileDamage::BadEntry(damaged), to)?;
+                let folder = || queue.place.folder.clone();
+                let again = self.find_min(queue, contents, start)?;
+                again.map_err(|offset| QueueError::Damaged { folder: folder(), offset })?
             }
         };
         contents.min = Some((start, min));
-        Ok(QueueRange { min, max })
+        Ok(QueueRange { min, max: contents.next() })
     }
 
-    /// The first entry from `from` on of which something is not true, which is true of those before it only.
-    fn first_without(
+    /// The first entry whose record was not dropped, or one that is damaged.
+    fn find_min(
         &self,
         queue: &Queue,
         contents: &Contents,
-        from: QueueOffset,
-        holds: impl Fn(Slot) -> bool,
-    ) -> Result<QueueOffset, QueueError> {
-        let slot = |at: i64| -> Result<Slot, QueueError> { self.slot(queue, contents, QueueOffset(at)) };
-        let (mut low, mut high) = (from.0, contents.next().0);
+        start: LogOffset,
+    ) -> Result<Result<QueueOffset, QueueOffset>, QueueError> {
+        let known = contents.min.map(|(_, min)| min).unwrap_or(contents.begin);
+        let (mut low, mut high) = (known.max(contents.begin).0, contents.next().0);
         // Nearly always it is the first one.
-        if low >= high || !holds(slot(low)?) {
-            return Ok(QueueOffset(low.min(high)));
-        }
-        low += 1;
+        let mut middle = low;
         while low < high {
-            let middle = low + (high - low) / 2;
-            if holds(slot(middle)?) { low = middle + 1 } else { high = middle }
+            match self.slot(queue, contents, QueueOffset(middle))? {
+                Slot::Entry(entry) if entry.log_offset >= start => high = middle,
+                Slot::Entry(_) | Slot::Blank => low = middle + 1,
+                Slot::Nothing => return Ok(Err(QueueOffset(middle))),
+            }
+            middle = low + (high - low) / 2;
         }
-        Ok(QueueOffset(low))
+        Ok(Ok(QueueOffset(low)))
     }
 
     fn slot(&self, queue: &Queue, contents: &Contents, at: QueueOffset) -> Result<Slot, QueueError> {

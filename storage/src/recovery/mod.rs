@@ -28,11 +28,12 @@ use crate::flush::{FatalHook, FlushMode};
 use crate::framed::FramedAppender;
 use crate::log::{Core, CoreParts, Log};
 use crate::meta::{BootId, Layout, MetaError, MetaFile, StoreMeta};
-use crate::position::{Chain, Mark};
+use crate::position::Mark;
 use crate::scan::Damage;
+use crate::sums::{self, Sums};
 use ending::Ending;
-use repair::Repair;
-use survey::Survey;
+use repair::{Repair, Repaired};
+pub(crate) use survey::Survey;
 
 pub use ending::Corruption;
 pub use survey::SurveyError;
@@ -165,6 +166,10 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
     };
     let meta = meta.map_err(failed_at(&files.meta))?;
 
+    let sums = match stored.layout {
+        Layout::Classic => Some(open_sums(&*disk, &files, &lock, &repaired).map_err(failed_at(&files.sums))?),
+        Layout::Framed => None,
+    };
     let path = repaired.last.path().to_owned();
     let cut = damage.map(|damage| Cut { path, offset: end.offset, damage });
     let report = Report { last_stop, walked_from, end, cut, removed: repaired.removed };
@@ -175,10 +180,23 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
         segments: repaired.segments,
         end: end.offset,
         meta,
+        sums,
         on_fatal: settings.on_fatal,
         lock,
     });
     Ok(OpenLog { appender: Appender::new(Log { core: Arc::new(core) }, repaired.last), report })
+}
+
+/// Goes on with the checksums beside the log, unless somebody else has had the store meanwhile.
+fn open_sums(disk: &dyn Disk, files: &StoreFiles, lock: &StoreLock, repaired: &Repaired) -> io::Result<Sums> {
+    let is_ours = lock.is_ours()?;
+    let start = repaired.segments.front().map(|first| first.base()).unwrap_or_default();
+    sums::clean(disk, files, !is_ours, start)?;
+    if !is_ours {
+        lock.make_ours()?;
+    }
+    let segments: Vec<_> = repaired.segments.iter().cloned().collect();
+    Sums::resume(disk, files, &segments)
 }
 
 fn lock(disk: &dyn Disk, files: &StoreFiles) -> Result<StoreLock, OpenError> {
@@ -234,15 +252,8 @@ fn found_store(
         return Err(OpenError::MetaMissing { path: files.meta.clone() });
     }
     let offset = start.unwrap_or_default();
-    let stored = StoreMeta {
-        layout: settings.layout,
-        segment_bytes: settings.segment_bytes,
-        clean: false,
-        boot: settings.boot,
-        start: offset,
-        confirmed: Mark { offset, chain: Chain::default() },
-        durable: offset,
-    };
+    let stored = StoreMeta::new(settings.layout, settings.segment_bytes, offset);
+    let stored = StoreMeta { boot: settings.boot, ..stored };
     let create = || MetaFile::create(disk, files, stored).map_err(failed_at(&files.meta));
     let meta = if start.is_none() { Some(create()?) } else { None };
     Ok((meta, stored))

@@ -47,6 +47,10 @@ impl Repair<'_> {
         }
         let last = self.last(&mut segments, ending)?;
         if !ending.is_in_order {
+            // A process may have ended before it synced the names that it gave, and they are relied on from now on.
+            for folder in [&self.files.folder, &self.files.log] {
+                self.disk.sync_folder(folder).map_err(failed_at(folder))?;
+            }
             last.cut(ending.end.offset).map_err(failed_at(last.path()))?;
             for segment in segments.iter().filter(|segment| segment.end() > ending.walked_from) {
                 segment.sync().map_err(failed_at(segment.path()))?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ferrymq_proto::position::LogOffset;
 
-use crate::disk::{Disk, Entry};
+use crate::disk::{Access, Disk, Entry};
 use crate::files::StoreFiles;
 use crate::meta::StoreMeta;
 use crate::position::behind;
@@ -39,7 +39,7 @@ impl SurveyError {
 }
 
 #[derive(Debug)]
-pub(super) struct Survey {
+pub(crate) struct Survey {
     segment_bytes: u64,
     /// The log, from its start on, without a gap.
     pub bases: Vec<LogOffset>,
@@ -91,9 +91,21 @@ impl Survey {
     }
 
     pub fn open(&self, disk: &dyn Disk, files: &StoreFiles) -> io::Result<VecDeque<Arc<Segment>>> {
-        let open =
-            |base: &LogOffset| Segment::open(disk, &files.log, *base, self.segment_bytes).map(Arc::new);
-        self.bases.iter().map(open).collect()
+        self.open_for(disk, files, Access::Write)
+    }
+
+    pub fn open_to_read(&self, disk: &dyn Disk, files: &StoreFiles) -> io::Result<VecDeque<Arc<Segment>>> {
+        self.open_for(disk, files, Access::Read)
+    }
+
+    fn open_for(
+        &self,
+        disk: &dyn Disk,
+        files: &StoreFiles,
+        access: Access,
+    ) -> io::Result<VecDeque<Arc<Segment>>> {
+        let open = |base: &LogOffset| Segment::open(disk, &files.log, *base, self.segment_bytes, access);
+        self.bases.iter().map(|base| open(base).map(Arc::new)).collect()
     }
 }
 

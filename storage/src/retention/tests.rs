@@ -176,7 +176,7 @@ fn a_full_disk_takes_what_is_young_and_then_refuses_messages() {
 
 #[test]
 fn a_file_that_cannot_be_removed_goes_later() {
-    let (disk, writer) = log(Layout::Classic, 3);
+    let (disk, writer) = log(Layout::Framed, 3);
     let mut retention = Retention::new(writer.log().clone(), RetentionSettings::default());
     let calls = |step: &mut dyn FnMut()| {
         let before = disk.calls();

@@ -12,7 +12,8 @@ pub(crate) mod entry;
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crc32fast::Hasher;
 use ferrymq_proto::position::LogOffset;
@@ -24,8 +25,12 @@ use crate::position::{behind, distance};
 use crate::segment::{self, Segment};
 use entry::{BLOCK_BYTES, BlockId, ENTRY_BYTES, Entry, Slot};
 
+/// Between two rounds.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// What is read at once.
 const WINDOW_BYTES: u64 = 1 << 20;
+/// What is summed without a look at anything else. A stop in order waits so long.
+const WINDOWS_MAX: usize = 64;
 
 /// The sidecars of a log, and how far they reach.
 #[derive(Debug)]
@@ -101,6 +106,57 @@ impl Sums {
         }
         let Some((_, file)) = &self.open else { return Ok(()) };
         file.write_at(&mut [IoSlice::new(entries)], at)
+    }
+}
+
+/// Sums behind the writer, now and then.
+#[derive(Debug)]
+pub(crate) struct SumsBehind {
+    sums: Mutex<Sums>,
+    stop: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl SumsBehind {
+    pub fn new(sums: Sums) -> Self {
+        Self { sums: Mutex::new(sums), stop: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Sums what there is, or a part of it that takes no long time. Says if that was all.
+    pub fn sum(&self, core: &Core) -> io::Result<bool> {
+        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..WINDOWS_MAX {
+            if !sums.sum_window(core)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub fn stop(&self) {
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next round, if the last one is done. False when it is time to end.
+    fn next(&self, is_done: bool) -> bool {
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = if is_done { INTERVAL } else { Duration::ZERO };
+        let waited = self.changed.wait_timeout_while(stop, pause, |stop| !*stop);
+        !*waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// The life of the thread that sums.
+pub(crate) fn run(core: &Core) {
+    let Some(behind) = &core.sums else { return };
+    let mut is_done = true;
+    while behind.next(is_done) {
+        is_done = behind.sum(core).unwrap_or_else(|error| {
+            // The next round goes on at the same place.
+            tracing::warn!(path = %core.files.sums.display(), %error, "cannot sum what is final");
+            true
+        });
     }
 }
 

@@ -115,6 +115,7 @@ impl Run {
             Operation::Prepare => {
                 writer.log().prepare_segment();
                 let _ = writer.log().fill_ahead();
+                let _ = writer.log().sum_behind();
             }
             Operation::Restart { in_order } => self.restart(in_order),
         }

@@ -1,10 +1,11 @@
-//! Every single-bit flip in a small log that is durable, in each of its files.
+//! Every single-bit flip in a small log that is durable, in each of its files: at a start, and by a look over the store.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::rig::{self, Unit, Writer, numbered_body};
 use crate::disk::SimulatedDisk;
+use crate::verify::Finding;
 use crate::*;
 
 /// Smaller than in other tests: each bit costs a start.
@@ -94,5 +95,61 @@ fn a_flip_in_the_meta_file_changes_no_answer() {
         assert!(flipped.flip_bit(path, bit));
         let (writer, report) = open(&flipped);
         assert_eq!(answers(&writer, report.end, &units), expected, "bit {bit}");
+    }
+}
+
+/// A small log that was closed in order, and how far its segments are used. In a log of frames, what lies behind a blank says
+/// nothing and belongs to nobody.
+fn closed_log(layout: Layout) -> (SimulatedDisk, [u64; 2]) {
+    let (disk, units) = small_log(layout);
+    let (writer, report) = Writer::open(&disk, settings(layout)).unwrap();
+    writer.log().confirm(report.end);
+    writer.close().unwrap();
+    let ends = units.iter().map(|unit| unit.span.end().0 as u64);
+    let last_of_first = ends.clone().rfind(|end| *end < SEGMENT_BYTES).unwrap();
+    let first = if layout == Layout::Framed { last_of_first + 8 } else { SEGMENT_BYTES };
+    (disk, [first, ends.last().unwrap() - SEGMENT_BYTES])
+}
+
+#[test]
+fn a_look_finds_every_flip_in_what_is_final() {
+    for layout in [Layout::Classic, Layout::Framed] {
+        let (disk, used) = closed_log(layout);
+        for (segment, used) in (0..).zip(used) {
+            let path = Path::new("/store/commitlog").join(format!("{:020}", segment * SEGMENT_BYTES));
+            for bit in 0..used * 8 {
+                assert!(disk.flip_bit(&path, bit));
+                let verified = verify(&disk, Path::new("/store"), SEGMENT_BYTES, &mut |_| ()).unwrap();
+                let is_there = |finding: &Finding| match finding {
+                    Finding::Unit(found) => found.path == path && found.position <= bit / 8,
+                    Finding::Block { path: found, position, end, .. } => {
+                        *found == path && (*position..*end).contains(&(bit / 8))
+                    }
+                    Finding::Sidecar { .. } => false,
+                };
+                assert!(
+                    verified.findings.iter().any(is_there),
+                    "{layout:?}: bit {bit} of {}",
+                    path.display()
+                );
+                assert!(disk.flip_bit(&path, bit));
+            }
+        }
+        let sound = verify(&disk, Path::new("/store"), SEGMENT_BYTES, &mut |_| ()).unwrap();
+        assert_eq!(sound.findings, []);
+    }
+}
+
+#[test]
+fn a_flip_in_a_sidecar_is_told_from_one_in_the_log() {
+    let (disk, _) = closed_log(Layout::Classic);
+    for segment in 0..2 {
+        let path = Path::new("/store/commitlog.sums").join(format!("{:020}", segment * SEGMENT_BYTES));
+        for bit in 0..16 * 8 {
+            disk.flip_bit(&path, bit);
+            let verified = verify(&disk, Path::new("/store"), SEGMENT_BYTES, &mut |_| ()).unwrap();
+            assert_eq!(verified.findings, [Finding::Sidecar { path: path.clone(), entry: 0 }], "bit {bit}");
+            disk.flip_bit(&path, bit);
+        }
     }
 }

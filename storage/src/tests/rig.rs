@@ -194,7 +194,7 @@ impl Writer {
 
 /// What lies in the files of the log behind an offset, if anything.
 pub fn remains_behind(disk: &SimulatedDisk, end: LogOffset) -> Option<String> {
-    for (path, bytes) in disk.files() {
+    for (path, bytes) in disk.files().into_iter().filter(|(path, _)| path.starts_with("/store/commitlog")) {
         let Some(base) = segment::parse_name(path.file_name()?.to_str()?) else { continue };
         let kept = distance(base, end) as usize;
         if let Some(at) = bytes.iter().skip(kept).position(|byte| *byte != 0) {

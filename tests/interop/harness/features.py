@@ -29,6 +29,9 @@ send-oneway                      java,java4,go,python   all is consumed
 send-properties                  java,java4,go,python   user's properties, keys, flag, and what the broker adds
 send-properties-over-limit       java                   32,000 bytes of properties are stored, 33,000 refused
 send-compressed                  java,java4,go,python   a long body is stored small and comes back whole
+send-compressed-zlib             java                   the same, named by the sender
+send-compressed-lz4              java                   the same
+send-compressed-zstd             java                   the same
 send-at-limit                    java,java4             4 MiB come back as they were
 send-over-limit                  java,java4             more than 4 MiB are refused, by client and by broker
 send-chosen-queue                java,java4,go,python   a selector keeps what belongs together in one queue, in order
@@ -58,7 +61,6 @@ lite-pull-assign                 java,java4,go          only the queues one has 
 lite-pull-seek                   java,java4             to an offset, the beginning, the end
 lite-pull-seek-by-time           java,java4             to a time
 lite-pull-commit                 java,java4             the next one goes on from there
-lite-pull-pause                  java                   a paused queue waits for its resumption
 filter-tag-one                   java,java4,go,python   one tag
 filter-tag-several               java,java4,go,python   several tags
 filter-tag-all                   java                   all tags, and none
@@ -94,6 +96,7 @@ request-reply-async              java,java4,go          ten replies to ten callb
 request-reply-many               java                   two requesters, each gets its own replies
 request-chosen-queue             java                   by queue and by selector
 request-timeout                  java,java4,go          the request is there, no reply comes
+timer-recall-refused             java                   without recallMessageEnable
 reply-to-nobody                  java                   a reply to who has gone is refused
 """
 
@@ -146,6 +149,39 @@ transaction-asked-twice          java        undecided at the first time
 transaction-too-many-checks      java        given up to TRANS_CHECK_MAX_TIME_TOPIC
 transaction-immunity             java,java4  not asked before its time
 transaction-producer-dies        java,java4  another producer of the group is asked
+timer-deliver-at                 java        a point in time
+timer-delay-ms                   java        milliseconds
+timer-delay-sec                  java        seconds
+timer-in-the-past                java        at once
+timer-too-far                    java        refused
+timer-not-a-number               java        refused, by each of the three properties
+timer-in-order-of-time           java        however they were sent
+timer-many                       java        500, each once
+timer-and-level                  java        the level wins
+timer-recall                     java        the recalled do not come, the others do
+timer-recall-bad-handle          java        delivered before, or of another topic
+trace-of-producer                java,java4  what the trace tells of a send
+trace-own-topic                  java        in a topic of one's own
+trace-of-consumer                java,java4  what the trace tells of consuming
+admin-topic-life-cycle           java        made, changed, deleted, made again
+admin-topic-attributes           java        set and removed
+admin-topic-illegal              java        names, and the system's own
+admin-group-life-cycle           java        made, read, deleted
+admin-group-disabled             java        consumeEnable
+admin-broker-config              java        read, changed, refused
+admin-runtime-info               java        all keys that tools read
+admin-consumer-running-info      java        as the client tells it
+admin-consume-directly           java        one message once more
+admin-consume-lag                java        how far a group is behind
+admin-topic-stats                java        each queue
+admin-who-consumes               java        groups of a topic, topics of a group
+admin-time-span                  java        first, last, consumed up to
+admin-broker-stats               java        messages of a topic in the last minute
+admin-message-track              java        consumed, not online
+admin-lists                      java        topics, groups, producers, cluster
+admin-consume-queue              java        its entries
+admin-set-offset                 java        of a group, offline and online
+admin-consumer-status            java        offsets as clients have them
 """
 
 STRICT = """
@@ -156,8 +192,9 @@ transaction-refused              java,java4  rejectTransactionMessage
 """
 
 OLD = """
-consume-from-last                java,java4,go  only what comes after
-consume-from-timestamp           java,java4,go  only what is younger
+consume-from-last                java        only what comes after
+consume-from-timestamp           java        only what is younger
+expired-messages                 java        who is behind is sent to the oldest that is left
 pull-at-most-from-disk           java        no more than 8
 """
 
@@ -171,6 +208,7 @@ delay                            java,java4,go,python  delayed messages come
 retry                            java,go     retries come
 open-transactions                java,java4,go  are asked back
 decided-transactions             java        stay decided
+timers                           java        come, none twice after a restart
 """
 
 

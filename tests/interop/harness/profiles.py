@@ -14,7 +14,9 @@ STOPPED_S = 60
 SHORT_LEVELS = " ".join(["1s", "2s", "3s"] + ["1s"] * 15)
 SHORT = {
     "messageDelayLevel": SHORT_LEVELS, "enablePropertyFilter": "true", "recallMessageEnable": "true",
-    "timerPrecisionMs": 100, "transactionTimeOut": 1_000, "transactionCheckInterval": 1_000, "transactionCheckMax": 3,
+    "timerPrecisionMs": 100, "transactionTimeOut": 2_000, "transactionCheckInterval": 1_000, "transactionCheckMax": 10,
+    # Decisions are noted that often. A broker that asks back before it has noted a commit would commit twice.
+    "transactionOpBatchInterval": 100,
     "traceTopicEnable": "true",
 }
 PROFILES = {
@@ -26,8 +28,9 @@ PROFILES = {
     "strict": {
         "autoCreateTopicEnable": "false", "autoCreateSubscriptionGroup": "false", "rejectTransactionMessage": "true",
         "maxMessageSize": 64 << 10},
-    # No message counts as being in memory any more: pulls are small, and a new group begins where it says.
-    "old": {"accessMessageInMemoryMaxRatio": 0},
+    # Small files that expire at once when asked, and no message counts as being in memory: pulls are small.
+    "old": {"mappedFileSizeCommitLog": 1 << 20, "fileReservedTime": 0, "cleanResourceInterval": 500,
+            "accessMessageInMemoryMaxRatio": 0},
     # Stopped and started again in the middle of its scenarios.
     "restart": SHORT,
     # Killed and started again in the middle of its scenarios.

@@ -28,6 +28,8 @@ from harness.profiles import PROFILES, Deployment
 WIDTH = {"java": 6, "java4": 4, "go": 5, "python": 4}
 TRIAL_S = 180
 ALL_AT_ONCE = ("restart", "crash")
+# Here a trial may delete what another has sent.
+ONE_BY_ONE = ("old",)
 FEATURE_JVM = ["-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 IN_HARNESS = {"raw": raw_broker.run, "mqadmin": compare_prints}
 
@@ -100,11 +102,15 @@ class Round:
 
     def _begin_more(self):
         for trial in list(self.waiting):
-            width = len(self.waiting) if self.deployment.profile in ALL_AT_ONCE else WIDTH[trial.client]
-            if sum(client == trial.client for client, _ in self.began) < width:
+            if self.deployment.profile in ALL_AT_ONCE or self._has_room(trial.client):
                 self.waiting.remove(trial)
                 self.began[trial.client, trial.feature.name] = time.monotonic()
                 self.drivers[trial.client].tell("run", trial.feature.name)
+
+    def _has_room(self, wanted):
+        if self.deployment.profile in ONE_BY_ONE:
+            return not self.began
+        return sum(client == wanted for client, _ in self.began) < WIDTH[wanted]
 
     def _give_up(self):
         """Trials whose driver has ended, or that take too long."""

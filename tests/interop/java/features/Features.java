@@ -39,6 +39,7 @@ public class Features {
         Transactions.list(features);
         Queries.list(features);
         Requests.list(features);
+        Tracing.list(features);
         Restarts.list(features);
         return features;
     }

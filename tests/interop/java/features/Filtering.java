@@ -1,3 +1,4 @@
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -89,7 +90,7 @@ final class Filtering {
         sql(features, "filter-sql-parentheses", "(n < 10 or n > 50) and city = 'Praha'",
             sample -> sample.n() != null && (sample.n() < 10 || sample.n() > 50) && "Praha".equals(sample.city()));
         sql(features, "filter-sql-contains", "city contains 'radec'", sample -> sample.city() != null && sample.city().contains("radec"));
-        sql(features, "filter-sql-not-contains", "city not contains 'r'", sample -> sample.city() != null && !sample.city().contains("r"));
+        sql(features, "filter-sql-not-contains", "city not contains 'B'", sample -> sample.city() != null && !sample.city().contains("B"));
         sql(features, "filter-sql-starts-ends", "city startswith 'B' or city endswith 'ha'",
             sample -> sample.city() != null && (sample.city().startsWith("B") || sample.city().endsWith("ha")));
         sql(features, "filter-sql-quote", "city = 'O''Hara'", sample -> "O'Hara".equals(sample.city()));
@@ -113,10 +114,18 @@ final class Filtering {
         DefaultMQProducer producer = trial.producer();
         List<Sample> samples = IntStream.range(0, COUNT).mapToObj(Sample::new).toList();
         for (Sample sample : samples) {
-            Trial.send(producer, sample.message(topic));
+            Trial.accepted(producer.send(sample.message(topic), trial.queue(topic, sample.number() % 2)));
         }
-        List<String> expected = samples.stream().filter(wanted).map(sample -> "m" + sample.number()).toList();
-        Check.that("the expression chooses", !expected.isEmpty());
+        List<Sample> chosen = samples.stream().filter(wanted).toList();
+        Check.that("the expression chooses", !chosen.isEmpty());
+        List<String> expected = new ArrayList<>(chosen.stream().map(sample -> "m" + sample.number()).toList());
+        // At the end of each queue, so that all before it is passed over at once.
+        for (int queue = 0; queue < 2; queue++) {
+            Message last = chosen.get(0).message(topic);
+            last.setBody(Trial.bytes("last"));
+            Trial.accepted(producer.send(last, trial.queue(topic, queue)));
+            expected.add("last");
+        }
         Inbox inbox = new Inbox();
         DefaultMQPushConsumer consumer = trial.consumer(trial.group());
         consumer.subscribe(topic, selector);
@@ -125,27 +134,24 @@ final class Filtering {
         inbox.await(expected.size());
         trial.awaitAllConsumed(trial.group(), topic);
         Check.sameElements("what " + selector.getExpression() + " chooses", expected, inbox.bodies());
-        trial.note(expected.size() + " of " + COUNT);
+        trial.note(chosen.size() + " of " + COUNT);
     }
 
     private static void illegal(Trial trial) throws Exception {
         String topic = trial.topic(1);
-        for (String expression : List.of("n >", "n > > 1", "(n > 1", "n in (1", "n like 'a%'", "n between 1", "1 ! 2")) {
+        for (String expression : List.of("n >", "n > > 1", "(n > 1", "n in (1", "n between 1", "n in ()", "= 1", "n > 'a", "and", "n > 1 and")) {
             DefaultMQPushConsumer consumer = trial.consumer(trial.own("group-" + Math.abs(expression.hashCode())));
             consumer.subscribe(topic, MessageSelector.bySql(expression));
             consumer.registerMessageListener(Trial.into(new Inbox()));
             Check.refused("start with " + expression, SUBSCRIPTION_PARSE_FAILED, () -> trial.start(consumer));
         }
-        var puller = trial.puller(trial.group());
-        Check.refused("a pull", SUBSCRIPTION_PARSE_FAILED,
-            () -> puller.pull(trial.queue(topic, 0), MessageSelector.bySql("n >"), 0, 32));
     }
 
     /** A group comes back with another expression; what the old one passed over stays passed over. */
     private static void changed(Trial trial) throws Exception {
         String topic = trial.topic(1);
         DefaultMQProducer producer = trial.producer();
-        sendTagged(producer, topic, "first");
+        sendTagged(producer, topic, "first", List.of("green", "blue", "red"));
         DefaultMQPushConsumer consumer = trial.consumer(trial.group());
         Inbox before = new Inbox();
         consumer.subscribe(topic, "red");
@@ -154,7 +160,7 @@ final class Filtering {
         before.await(1);
         trial.awaitAllConsumed(trial.group(), topic);
         consumer.shutdown();
-        sendTagged(producer, topic, "second");
+        sendTagged(producer, topic, "second", List.of("red", "green", "blue"));
         Inbox after = trial.consume(trial.group(), topic, "blue");
         after.await(1);
         trial.awaitAllConsumed(trial.group(), topic);
@@ -162,8 +168,9 @@ final class Filtering {
         Check.equal("after", List.of("second blue"), after.bodies());
     }
 
-    private static void sendTagged(DefaultMQProducer producer, String topic, String prefix) throws Exception {
-        for (String tag : List.of("red", "green", "blue")) {
+    private static void sendTagged(DefaultMQProducer producer, String topic, String prefix, List<String> tags)
+            throws Exception {
+        for (String tag : tags) {
             Trial.send(producer, new Message(topic, tag, Trial.bytes(prefix + " " + tag)));
         }
     }

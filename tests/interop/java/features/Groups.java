@@ -88,7 +88,7 @@ final class Groups {
         for (int number = 0; number < 5; number++) {
             String topic = trial.topic("topic" + number, 1, 6);
             consumer.subscribe(topic, number == 0 ? "wanted" : "*");
-            for (String tag : List.of("wanted", "unwanted")) {
+            for (String tag : List.of("unwanted", "wanted")) {
                 Trial.send(producer, new Message(topic, tag, Trial.bytes(topic + " " + tag)));
                 if (number > 0 || tag.equals("wanted")) {
                     sent.add(topic + " " + tag);

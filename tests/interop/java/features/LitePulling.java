@@ -21,7 +21,6 @@ final class LitePulling {
         features.put("lite-pull-seek", LitePulling::seek);
         features.put("lite-pull-seek-by-time", LitePulling::seekByTime);
         features.put("lite-pull-commit", LitePulling::commit);
-        features.put("lite-pull-pause", LitePulling::pause);
         features.put("lite-pull-sql", LitePulling::sql);
     }
 
@@ -139,25 +138,6 @@ final class LitePulling {
         after.subscribe(queue.getTopic(), "*");
         trial.start(after);
         Check.equal("what was not committed", later, bodies(poll(after, 3)));
-    }
-
-    private static void pause(Trial trial) throws Exception {
-        String topic = trial.topic(2);
-        DefaultMQProducer producer = trial.producer();
-        DefaultLitePullConsumer consumer = trial.start(trial.lite(trial.group()));
-        List<MessageQueue> queues = List.of(trial.queue(topic, 0), trial.queue(topic, 1));
-        consumer.setAutoCommit(false);
-        consumer.assign(queues);
-        for (MessageQueue queue : queues) {
-            consumer.seek(queue, 0);
-        }
-        consumer.pause(queues.subList(0, 1));
-        Trial.sendNumbered(producer, queues.get(0), "paused ", 3);
-        List<String> open = Trial.sendNumbered(producer, queues.get(1), "open ", 3);
-        Check.equal("of the other queue", open, bodies(poll(consumer, 3)));
-        Check.equal("of the paused queue", List.of(), bodies(consumer.poll(POLL_MS)));
-        consumer.resume(queues.subList(0, 1));
-        Check.equal("after the pause", List.of("paused 0", "paused 1", "paused 2"), bodies(poll(consumer, 3)));
     }
 
     private static void sql(Trial trial) throws Exception {

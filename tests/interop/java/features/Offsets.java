@@ -4,8 +4,10 @@ import java.util.Date;
 import java.util.List;
 import java.util.Map;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.PullStatus;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
 
 /** Where a group begins, goes on and is sent back to. */
 final class Offsets {
@@ -17,6 +19,7 @@ final class Offsets {
         features.put("consume-from-timestamp", trial -> from(trial, ConsumeFromWhere.CONSUME_FROM_TIMESTAMP, false, true));
         // Where nothing has left the broker's memory yet, a new group always begins with the first message.
         features.put("consume-from-last-young-topic", trial -> from(trial, ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET, true, true));
+        features.put("expired-messages", Offsets::oldestExpired);
         features.put("pull-at-most-from-disk", Offsets::pullFromDisk);
         features.put("offset-after-consumer-restart", Offsets::afterConsumerRestart);
         features.put("offset-reset-online", Offsets::resetOnline);
@@ -29,6 +32,9 @@ final class Offsets {
     private static void from(Trial trial, ConsumeFromWhere where, boolean wantsEarly, boolean wantsMiddle) throws Exception {
         String topic = trial.topic(1);
         DefaultMQProducer producer = trial.producer();
+        if (!wantsEarly) {
+            loseOldest(trial, producer, topic);
+        }
         List<String> early = Trial.sendNumbered(producer, topic, "early ", 5);
         Thread.sleep(APART_MS);
         String moment = new SimpleDateFormat("yyyyMMddHHmmss").format(new Date());
@@ -49,6 +55,29 @@ final class Offsets {
         expected.addAll(wantsMiddle ? middle : List.of());
         expected.addAll(late);
         Check.sameElements("messages", expected, inbox.bodies());
+    }
+
+    /** A group that is new to a queue that still has its very first message, in memory, begins there whatever it says. */
+    private static void loseOldest(Trial trial, DefaultMQProducer producer, String topic) throws Exception {
+        for (int number = 0; number < 20; number++) {
+            Trial.send(producer, new Message(topic, Sending.noise(200_000)));
+        }
+        trial.admin().deleteExpiredCommitLogByAddr(trial.place.broker());
+        Check.eventually("the oldest messages are gone", () -> trial.admin().minOffset(trial.queue(topic, 0)) > 0);
+    }
+
+    private static void oldestExpired(Trial trial) throws Exception {
+        var queue = trial.queue(trial.topic(1), 0);
+        DefaultMQProducer producer = trial.producer();
+        loseOldest(trial, producer, queue.getTopic());
+        var puller = trial.puller(trial.group());
+        var result = puller.pull(queue, "*", 0, 32);
+        Check.equal("status", PullStatus.OFFSET_ILLEGAL, result.getPullStatus());
+        long smallest = trial.admin().minOffset(queue);
+        Check.equal("next, min, max", smallest + " " + smallest + " 20",
+            result.getNextBeginOffset() + " " + result.getMinOffset() + " " + result.getMaxOffset());
+        Check.equal("first that is left", smallest, puller.pull(queue, "*", smallest, 1).getMsgFoundList().get(0).getQueueOffset());
+        trial.note(smallest + " of 20 gone");
     }
 
     private static void pullFromDisk(Trial trial) throws Exception {
@@ -72,6 +101,7 @@ final class Offsets {
             consumer.registerMessageListener(Trial.into(inbox));
             trial.start(consumer);
             inbox.await(20);
+            trial.awaitAllConsumed(trial.group(), topic);
             consumer.shutdown();
             got.addAll(inbox.bodies());
         }

@@ -145,9 +145,6 @@ final class Pulling {
 
     private static void sqlRefused(Trial trial) throws Exception {
         String topic = trial.topic(1);
-        DefaultMQPullConsumer puller = trial.puller(trial.group());
-        Check.refused("SQL without enablePropertyFilter", SYSTEM_ERROR,
-            () -> puller.pull(trial.queue(topic, 0), MessageSelector.bySql("a > 1"), 0, 32));
         var consumer = trial.consumer(trial.own("push-group"));
         consumer.subscribe(topic, MessageSelector.bySql("a > 1"));
         consumer.registerMessageListener(Trial.into(new Inbox()));
@@ -201,6 +198,7 @@ final class Pulling {
         MessageQueue queue = trial.queue(trial.topic(1), 0);
         Trial.sendNumbered(trial.producer(), queue, "m", 10);
         DefaultMQPullConsumer first = trial.puller(trial.group());
+        first.pull(queue, "*", 0, 6);
         first.updateConsumeOffset(queue, 6);
         first.getDefaultMQPullConsumerImpl().getOffsetStore().persistAll(java.util.Set.of(queue));
         DefaultMQPullConsumer second = trial.puller(trial.group());

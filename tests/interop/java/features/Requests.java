@@ -18,6 +18,7 @@ import org.apache.rocketmq.common.message.MessageExt;
 
 /** Request and reply. */
 final class Requests {
+    private static final int SYSTEM_ERROR = 1;
     private static final int TTL_MS = 30_000;
     private static final int SHORT_TTL_MS = 1_500;
 
@@ -165,15 +166,7 @@ final class Requests {
         MessageExt request = inbox.await("gone soon").get(1);
         DefaultMQProducer replier = trial.start(new DefaultMQProducer(trial.own("replier")));
         Message reply = MessageUtil.createReplyMessage(request, Trial.bytes("too late"));
-        Check.eventually("it is refused", () -> {
-            try {
-                replier.send(reply);
-                return false;
-            } catch (org.apache.rocketmq.client.exception.MQBrokerException refusal) {
-                trial.note("refused with " + refusal.getResponseCode());
-                return refusal.getResponseCode() == 1;
-            }
-        });
+        trial.note(Check.refused("the reply", SYSTEM_ERROR, () -> replier.send(reply)).split("See")[0]);
     }
 
     private Requests() { }

@@ -30,6 +30,7 @@ final class Victim {
 
     private final Process process;
     private final List<Event> events = new ArrayList<>();
+    private final Thread reader = new Thread(this::read);
 
     private Victim(Process process) {
         this.process = process;
@@ -42,9 +43,8 @@ final class Victim {
             "Victim", role, trial.place.nameServers(), topic, group).redirectErrorStream(true).start();
         Victim victim = new Victim(process);
         trial.onClose(victim::kill);
-        Thread reader = new Thread(victim::read);
-        reader.setDaemon(true);
-        reader.start();
+        victim.reader.setDaemon(true);
+        victim.reader.start();
         return victim;
     }
 
@@ -69,8 +69,10 @@ final class Victim {
         return new ArrayList<>(events);
     }
 
+    /** Process.destroyForcibly would close the stream and lose the last lines. */
     void kill() throws InterruptedException {
-        process.destroyForcibly().waitFor();
+        process.toHandle().destroyForcibly();
+        reader.join();
     }
 
     public static void main(String[] args) throws Exception {

@@ -4,6 +4,8 @@ import java.util.Map;
 public final class Features5 {
     public static void main(String[] args) throws Exception {
         Map<String, Features.Feature> features = Features.common();
+        Timers.list(features);
+        Administration.list(features);
         Features.serve(args, features);
     }
 }

@@ -1,0 +1,286 @@
+//! One run: a plan is carried out, and its history judged.
+
+mod finale;
+mod progress;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::checkers::coverage;
+use crate::checkers::{self, Findings};
+use crate::client::observe;
+use crate::cluster::{Blueprint, Cluster, ClusterError, Mode, Programs, StorageKind, System};
+use crate::faults::{Nemesis, heal_everything};
+use crate::history::{
+    self, BeginValue, EventType, HistoryError, NoticeValue, Op, Process, Recorder, Tally, phases,
+};
+use crate::plan::Plan;
+use crate::workloads::{Cast, Part, Stage, Workload};
+use finale::{Finale, Stuck};
+
+/// The topic that a run is about.
+const TOPIC: &str = "jepsen";
+/// On small disks, so that a run does not fill them by itself.
+const SMALL_BODY_BYTES: usize = 4 << 10;
+const WATCH: Duration = Duration::from_millis(500);
+/// For the topic to be known everywhere.
+const TOPIC_MAX: Duration = Duration::from_secs(40);
+/// Wrong on purpose in the harness itself, for the control of that name.
+pub const COMMIT_AHEAD: &str = "commit-ahead";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Valid,
+    Invalid,
+    /// Nothing wrong was seen, but too little was seen.
+    Unknown(Vec<String>),
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    pub findings: Findings,
+    pub tally: Tally,
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    #[error("the run cannot be written to {folder}: {source}")]
+    Store { folder: PathBuf, source: io::Error },
+    #[error("the group never took a topic: {0}")]
+    NeverServed(String),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What a run needs besides its plan.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub plan: Plan,
+    pub system: &'static System,
+    pub mode: Mode,
+    pub workload: &'static Workload,
+    pub programs: Programs,
+    /// Of this run; it does not exist yet.
+    pub folder: PathBuf,
+    /// Tell how it goes while it goes.
+    pub progress: bool,
+}
+
+/// Carries out the plan and judges what happened. All processes have ended when it returns.
+pub async fn run(setup: &Setup) -> Result<Outcome, RunError> {
+    let failed = |source| RunError::Store { folder: setup.folder.clone(), source };
+    fs::create_dir_all(&setup.folder).map_err(failed)?;
+    fs::write(setup.folder.join("plan.json"), setup.plan.to_json() + "\n").map_err(failed)?;
+    let recorder = Arc::new(Recorder::create(&setup.folder.join("history.jsonl")).map_err(failed)?);
+    let blueprint = Blueprint {
+        system: setup.system,
+        mode: setup.mode,
+        nodes: u8::try_from(setup.plan.nodes).unwrap_or(3),
+        sync_flush: setup.plan.sync_flush,
+        storage: if setup.plan.images { StorageKind::Image } else { StorageKind::Plain },
+        unsafe_modes: setup.plan.unsafe_modes.iter().filter(|name| *name != COMMIT_AHEAD).cloned().collect(),
+        seed: setup.plan.seed.cast_unsigned(),
+    };
+    let cluster = Cluster::prepare(blueprint, setup.programs.clone(), &setup.folder).await?;
+    let cluster = Arc::new(Mutex::new(cluster));
+    let carried_out = tokio::select! {
+        done = carry_out(setup, &cluster, &recorder) => done,
+        _ = interrupted() => Err(RunError::Interrupted),
+    };
+    // Whatever happened: nothing goes on.
+    let stopped = cluster.lock().await.stop().await;
+    drop(cluster);
+    recorder.finish().map_err(failed)?;
+    carried_out?;
+    stopped?;
+    judge(&setup.plan, &setup.folder, recorder.tally())
+}
+
+/// Reads a history from its file and judges it.
+pub fn judge(plan: &Plan, folder: &Path, tally: Tally) -> Result<Outcome, RunError> {
+    let history = history::load(&folder.join("history.jsonl"))?;
+    let findings = checkers::judge(&history)?;
+    let gaps = coverage::gaps(&history, &plan.demands());
+    let verdict = verdict(&findings, gaps);
+    Ok(Outcome { verdict, findings, tally, folder: folder.to_owned() })
+}
+
+/// A group that did not become whole has not shown that it kept everything: that alone is no proof that it did not.
+pub fn verdict(findings: &Findings, mut gaps: Vec<String>) -> Verdict {
+    if findings.counts.keys().any(|name| *name != "stuck") {
+        return Verdict::Invalid;
+    }
+    gaps.extend(findings.told.iter().map(|anomaly| anomaly.sentence.clone()));
+    if gaps.is_empty() { Verdict::Valid } else { Verdict::Unknown(gaps) }
+}
+
+async fn interrupted() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+/// Ends a task when it goes out of scope.
+struct Ends(Vec<AbortHandle>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+async fn carry_out(setup: &Setup, cluster: &Arc<Mutex<Cluster>>, recorder: &Arc<Recorder>) -> Result<(), RunError> {
+    let plan = &setup.plan;
+    let quorum = setup.system.quorum(setup.mode, u8::try_from(plan.nodes).unwrap_or(3));
+    let begin = BeginValue {
+        system: plan.system.clone(),
+        workload: plan.workload.clone(),
+        nodes: plan.nodes,
+        queues: plan.queues,
+        quorum,
+        seed: plan.seed,
+    };
+    recorder.record(Process::Observer, EventType::Info, Op::Begin(begin));
+    let mut started = cluster.lock().await;
+    started.start().await?;
+    let addresses = started.addresses.clone();
+    drop(started);
+    let brokers: Vec<_> = (0..u8::try_from(plan.nodes).unwrap_or(3)).map(|node| addresses.advertised(history::NodeId(node))).collect();
+    // The observer looks past the links; what clients know comes through them.
+    let (seen, observer) = observe(addresses.name_server(), brokers.clone(), Some(Arc::clone(recorder)));
+    let (known, router) = observe(addresses.name_server_for_clients(), brokers, None);
+    let watchdog = tokio::spawn(watch_over(Arc::clone(cluster), Arc::clone(recorder))).abort_handle();
+    let mut ends = Ends(vec![observer, router, watchdog]);
+
+    let (part, parts) = watch::channel(Part::Load);
+    let (crashes, crashed) = watch::channel(0);
+    let stage = Stage::new(Cast {
+        recorder: Arc::clone(recorder),
+        directory: known,
+        topic: TOPIC.into(),
+        queues: i32::try_from(plan.queues).unwrap_or(8),
+        workers: u32::try_from(plan.clients).unwrap_or(9),
+        rate: plan.rate.cast_unsigned(),
+        seed: plan.seed.cast_unsigned(),
+        part: parts,
+        crashes: crashed,
+        body_bytes_max: if plan.images { SMALL_BODY_BYTES } else { usize::MAX },
+        commits_ahead: plan.unsafe_modes.iter().any(|name| name == COMMIT_AHEAD),
+    });
+    make_topic(&stage, addresses.name_server_for_clients()).await?;
+    if setup.progress {
+        ends.0.push(tokio::spawn(progress::tell(Arc::clone(recorder), stage.directory.clone())).abort_handle());
+    }
+
+    let finale =
+        Finale { stage: &stage, cluster, limit: Duration::from_millis(plan.final_limit_ms.cast_unsigned()) };
+    finale.phase(phases::LOAD, None);
+    let began = Instant::now();
+    let mut workers = setup.workload.start(&stage);
+    let mut nemesis = Nemesis::new(Arc::clone(cluster), Arc::clone(recorder), seen, crashes);
+    let load = began + Duration::from_millis(plan.time_limit_ms.cast_unsigned());
+    nemesis.run(&plan.faults, began).await?;
+    tokio::time::sleep_until(load).await;
+
+    heal_everything(&mut *cluster.lock().await).await?;
+    finale.phase(phases::HEALED, None);
+    let _ = part.send(Part::Drain);
+    sleep(Duration::from_secs(setup.workload.linger_seconds)).await;
+    let whole = finale.become_whole(setup.workload.sends).await;
+    // Readers go on until they have read what came last.
+    let deadline = Instant::now() + finale.limit;
+    if !setup.workload.sends {
+        let _ = part.send(Part::Over);
+    }
+    while tokio::time::timeout_at(deadline, workers.join_next()).await.is_ok_and(|joined| joined.is_some()) {}
+    let _ = part.send(Part::Over);
+    while workers.join_next().await.is_some() {}
+    read_everything(setup, &finale, whole).await
+}
+
+async fn read_everything(setup: &Setup, finale: &Finale<'_>, whole: Result<history::NodeId, Stuck>) -> Result<(), RunError> {
+    let mut leader = match whole {
+        Ok(leader) => leader,
+        // What can be read is read all the same: it may show what went wrong.
+        Err(_) => finale.stage.directory.leader().unwrap_or_default(),
+    };
+    if setup.workload.restarts {
+        for _ in 0..2 {
+            finale.restart().await?;
+            if let Ok(again) = finale.become_whole(false).await {
+                leader = again;
+            }
+            finale.scan(leader).await;
+        }
+    }
+    if finale.scan(leader).await {
+        finale.phase(phases::DRAINED, None);
+    }
+    Ok(())
+}
+
+async fn watch_over(cluster: Arc<Mutex<Cluster>>, recorder: Arc<Recorder>) {
+    loop {
+        sleep(WATCH).await;
+        for (node, said) in cluster.lock().await.watch() {
+            let notice = format!("ended by itself: {said}");
+            let value = NoticeValue { node: Some(node), notice };
+            recorder.record(Process::Observer, EventType::Info, Op::Notice(value));
+        }
+    }
+}
+
+/// Makes the topic on whoever leads, and waits until all brokers and the name server know it.
+async fn make_topic(stage: &Arc<Stage>, name_server: std::net::SocketAddr) -> Result<(), RunError> {
+    let deadline = Instant::now() + TOPIC_MAX;
+    let mut session = stage.session();
+    let mut last = "nobody leads".to_owned();
+    let mut made = false;
+    while Instant::now() < deadline {
+        if let Some(leader) = stage.directory.leader() {
+            match session.create_topic(leader, TOPIC, stage.queues).await {
+                Ok(()) if session.has_route(name_server).await => {
+                    made = true;
+                    break;
+                }
+                Ok(()) => "the name server does not know it".clone_into(&mut last),
+                Err(error) => last = crate::client::told(&error),
+            }
+        }
+        sleep(WATCH).await;
+    }
+    if !made {
+        return Err(RunError::NeverServed(last));
+    }
+    // Some brokers copy topics every ten seconds, and refuse messages for what they have not heard of.
+    let nodes: Vec<_> = stage.directory.nodes().collect();
+    for node in nodes {
+        while !matches!(session.find_topic(node, TOPIC).await, Ok(Some(_))) && Instant::now() < deadline {
+            sleep(WATCH).await;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! One stream of frames to a follower, and its replies.
+//!
+//! The requests belong to whoever reads the replies: when that one goes, they go with it. openraft's next session needs them.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::Stream;
+use openraft::errors::{NetworkError, RPCError};
+use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult};
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::PollSender;
+use tonic::{Status, Streaming};
+
+use super::links::Links;
+use crate::entry::Payload;
+use crate::proto::{self, append_reply::Outcome};
+use crate::types::Types;
+
+pub(super) struct Session<S> {
+    pub input: Option<S>,
+    pub ready: Option<proto::AppendRequest>,
+    pub sender: PollSender<proto::AppendRequest>,
+    pub replies: Streaming<proto::AppendReply>,
+    /// Requests without a reply.
+    pub pending: usize,
+    pub patience: Duration,
+    /// Runs while a reply is due.
+    pub deadline: Pin<Box<Sleep>>,
+    pub links: Arc<Links>,
+    pub peer: String,
+    pub is_over: bool,
+}
+
+type Item = Result<StreamAppendResult<Types>, RPCError<Types>>;
+
+impl<S> Session<S>
+where
+    S: Stream<Item = AppendEntriesRequest<Types>> + Unpin,
+{
+    pub fn new(
+        input: S,
+        sender: PollSender<proto::AppendRequest>,
+        replies: Streaming<proto::AppendReply>,
+        patience: Duration,
+        (links, peer): (Arc<Links>, String),
+    ) -> Self {
+        let deadline = Box::pin(sleep(patience));
+        Self { input: Some(input), ready: None, sender, replies, pending: 0, patience, deadline, links, peer, is_over: false }
+    }
+
+    /// Sends as many requests as there are and as fit.
+    fn push(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
+        loop {
+            if self.ready.is_none() {
+                let Some(input) = &mut self.input else { return Ok(()) };
+                match Pin::new(input).poll_next(cx) {
+                    Poll::Pending => return Ok(()),
+                    Poll::Ready(Some(request)) => self.ready = Some(encode(request)?),
+                    Poll::Ready(None) => {
+                        self.input = None;
+                        self.sender.close();
+                        return Ok(());
+                    }
+                }
+            }
+            match self.sender.poll_reserve(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Err(_)) => return Ok(()),
+                Poll::Ready(Ok(())) => {}
+            }
+            let Some(request) = self.ready.take() else { return Ok(()) };
+            if self.sender.send_item(request).is_err() {
+                return Ok(());
+            }
+            if self.pending == 0 {
+                self.deadline.as_mut().reset(Instant::now() + self.patience);
+            }
+            self.pending += 1;
+        }
+    }
+
+    fn end(&mut self, error: impl ToString) -> Poll<Option<Item>> {
+        self.is_over = true;
+        self.input = None;
+        Poll::Ready(Some(Err(NetworkError::from_string(error).into())))
+    }
+}
+
+impl<S> Stream for Session<S>
+where
+    S: Stream<Item = AppendEntriesRequest<Types>> + Unpin,
+{
+    type Item = Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        if self.links.is_cut(&self.peer) {
+            return self.end("the link is cut");
+        }
+        if let Err(error) = self.push(cx) {
+            return self.end(error);
+        }
+        match Pin::new(&mut self.replies).poll_next(cx) {
+            Poll::Ready(Some(Ok(reply))) => {
+                self.pending = self.pending.saturating_sub(1);
+                let deadline = Instant::now() + self.patience;
+                self.deadline.as_mut().reset(deadline);
+                match decode(reply) {
+                    Some(result) => {
+                        self.is_over = result.is_err();
+                        Poll::Ready(Some(Ok(result)))
+                    }
+                    None => self.end("a reply without content"),
+                }
+            }
+            Poll::Ready(Some(Err(status))) => self.end(describe(&status)),
+            Poll::Ready(None) if self.pending > 0 => self.end("the follower closed the stream"),
+            Poll::Ready(None) => {
+                self.is_over = true;
+                self.input = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending if self.pending > 0 && self.deadline.as_mut().poll(cx).is_ready() => {
+                self.end("the follower does not reply")
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+fn encode(request: AppendEntriesRequest<Types>) -> Result<proto::AppendRequest, String> {
+    let mut frames = VecDeque::new();
+    for entry in request.entries {
+        match entry.payload {
+            Payload::Frame(frame) => frames.push_back(frame.bytes().clone()),
+            other => return Err(format!("an entry without a place is to be sent: {other}")),
+        }
+    }
+    Ok(proto::AppendRequest {
+        vote: Some(request.vote.into()),
+        previous: request.prev_log_id.map(Into::into),
+        leader_commit: request.leader_commit.map(Into::into),
+        frames: frames.into(),
+    })
+}
+
+fn decode(reply: proto::AppendReply) -> Option<StreamAppendResult<Types>> {
+    Some(match reply.outcome? {
+        Outcome::Matched(id) => Ok(Some(id.into())),
+        Outcome::MatchedNothing(_) => Ok(None),
+        Outcome::Conflict(id) => Err(StreamAppendError::Conflict(id.into())),
+        Outcome::HigherVote(vote) => Err(StreamAppendError::HigherVote(vote.into())),
+    })
+}
+
+/// What a peer said, without what the library adds.
+pub(super) fn describe(status: &Status) -> String {
+    match status.message() {
+        "" => format!("{:?}", status.code()),
+        message => message.to_owned(),
+    }
+}
