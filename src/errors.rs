@@ -111,7 +111,8 @@ pub static SECURITY_NOT_OFFERED: Problem = Problem {
     text: "\
 TLS and access control (ACL, authentication, authorization) are not offered yet. A server that was told to use them, and speaks
 plain text or serves everybody instead, would be a hole that nobody sees, so ferrymq does not start. Remove the key if that is
-acceptable in this network, or put a TLS tunnel or a firewall in front. Options named -Dtls... in JAVA_OPT_EXT count as keys here; all its other options are ignored.",
+acceptable in this network, or put a TLS tunnel or a firewall in front. Options named -Dtls... in JAVA_OPT_EXT count as keys
+here; all its other options are ignored.",
 };
 
 pub static MODE_NOT_OFFERED: Problem = Problem {

@@ -59,7 +59,7 @@ fn where_the_name_servers_come_from() {
     let name_servers = |arguments: &[&str]| {
         let mut command = broker(&[arguments, &["-p", "--origin"], &OF_THIS_MACHINE].concat());
         let printed = outcome(command.env("NAMESRV_ADDR", "variable:1"));
-        assert_eq!(printed.complaint, "");
+        assert_eq!(printed.code, 0, "{}", printed.complaint);
         let line = printed.output.lines().find(|line| line.starts_with("namesrvAddr")).unwrap();
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     };
@@ -94,7 +94,7 @@ fn print_and_print_important() {
     assert_eq!((printed.code, printed.complaint.as_str()), (0, ""));
     let important: Vec<&str> = printed.output.lines().collect();
     assert!(important.contains(&"fileReservedTime=48") && !important.contains(&"popPollingSize=1024"));
-    assert!(important.iter().all(|line| all.contains(line)) && important.len() > 40, "{important:?}");
+    assert!(important.iter().all(|line| all.contains(line)) && important.len() > 30, "{important:?}");
 
     assert_eq!(outcome(&mut broker(&["-p", "-m"])).code, 2);
     assert_eq!(outcome(&mut broker(&["--origin"])).code, 2);
@@ -107,7 +107,9 @@ fn what_it_is_called_by_may_be_apaches_command() {
     std::os::unix::fs::symlink(BINARY, &link).unwrap();
     let expected = outcome(&mut broker(&["-c", "single.conf", "-m"])).output;
     assert!(expected.contains("brokerName=broker-a\n"));
-    for arguments in [&["-c", "single.conf", "-m"][..], &["--configFile", "single.conf", "--printImportantConfig"]] {
+    for arguments in
+        [&["-c", "single.conf", "-m"][..], &["--configFile", "single.conf", "--printImportantConfig"]]
+    {
         assert_eq!(outcome(&mut program(&link, arguments, &scripts())).output, expected);
     }
     let arguments = ["mqbroker", "-c", "single.conf", "-m"];
@@ -126,7 +128,8 @@ struct Broker {
 impl Broker {
     fn start(home: TempDir, more: &[&str]) -> Self {
         let arguments = ["broker", "--set", "bindAddress=127.0.0.1", "--set", "brokerIP1=127.0.0.1"];
-        let arguments = [&arguments[..], &["--set", "brokerName=broker-a", "--set", "listenPort=0"], more].concat();
+        let arguments =
+            [&arguments[..], &["--set", "brokerName=broker-a", "--set", "listenPort=0"], more].concat();
         let mut command = program(Path::new(BINARY), &arguments, home.path());
         command.env("HOME", home.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
@@ -211,8 +214,7 @@ fn a_port_in_use_is_named() {
     let mut command = broker(&["--set", "bindAddress=127.0.0.1", "--set", &setting]);
     let refused = outcome(command.env("HOME", home.path()));
     assert_eq!((refused.code, refused.output.as_str()), (1, ""));
-    let expected =
-        format!("error[F2001]: port {port} of 127.0.0.1 is in use by another program\n help: ");
+    let expected = format!("error[F2001]: port {port} of 127.0.0.1 is in use by another program\n help: ");
     assert!(refused.complaint.contains(&expected), "{}", refused.complaint);
     // Who cannot have the port does not touch the store.
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);

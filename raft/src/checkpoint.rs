@@ -164,15 +164,18 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Makes the newest one at or before an offset the snapshot. `None` when there is no other than the present one.
-    pub fn publish(&self, at_most: LogOffset) -> Option<Checkpoint> {
-        let (chosen, present) = {
-            let state = self.state();
-            (state.bases.range(..=at_most.0).next_back().copied(), state.published)
-        };
-        let chosen = chosen.filter(|chosen| present.is_none_or(|present| present < *chosen))?;
-        let checkpoint = self.whole(chosen)?;
-        self.state().published = Some(chosen);
+    /// The newest one at or before an offset behind which all entries lie that somebody still needs.
+    pub fn newest_until(&self, offset: LogOffset, needed: Option<u64>) -> Option<Checkpoint> {
+        let bases: Vec<_> = self.state().bases.range(..=offset.0).rev().copied().collect();
+        let is_free = |checkpoint: &Checkpoint| checkpoint.last.map(|last| last.index) <= needed;
+        bases.into_iter().filter_map(|base| self.whole(base)).find(is_free)
+    }
+
+    /// Makes the one at an offset the snapshot. `None` when that or a newer one is.
+    pub fn publish(&self, offset: LogOffset) -> Option<Checkpoint> {
+        let present = self.state().published;
+        let checkpoint = self.whole(Some(offset.0).filter(|chosen| present.is_none_or(|present| present < *chosen))?)?;
+        self.state().published = Some(offset.0);
         Some(checkpoint)
     }
 

@@ -3,8 +3,8 @@
 //! A frame of messages may end with them: what they say then happens with the messages or not at all.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use ferrymq_storage::frame::COMMAND_MAGIC;
 
-const COMMAND_MAGIC: i32 = i32::from_be_bytes(*b"RQC1");
 pub(crate) const MEMBERSHIP_MAGIC: i32 = i32::from_be_bytes(*b"RQM1");
 /// Before the payload.
 pub(crate) const PREFIX_BYTES: usize = 8;

@@ -4,12 +4,18 @@
 mod abstention;
 mod answer;
 mod app;
+mod bootstrap;
 mod checkpoint;
 mod command;
 mod entry;
 mod frames;
+mod group;
+mod leadership;
 mod log_store;
 mod meta;
+mod proposer;
+mod quarantine;
+mod settings;
 mod stamps;
 mod state_machine;
 mod status;
@@ -18,8 +24,13 @@ mod types;
 mod wire;
 
 pub use app::{App, At, LogKept};
+pub use group::{AdminError, Group, GroupHandle, LogParts, StartError};
+pub use meta::NodeMetaError;
+pub use proposer::{Done, Outcome, Placed, Proposal, ProposeError, Proposer};
+pub use settings::{GroupSettings, SettingsError, Timing};
 pub use stamps::Stamps;
-pub use status::{LeaderHint, Leadership};
+pub use status::{LeaderHint, Leadership, NodeStatus, Role, Status};
+pub use transport::Links;
 pub use types::{Member, NodeId};
 
 #[allow(missing_debug_implementations, clippy::all, unused_qualifications, clippy::indexing_slicing, clippy::unwrap_used)]

@@ -56,7 +56,8 @@ fn start(loaded: Loaded<BrokerConfig>, started: Instant) -> ExitCode {
         Err(diagnostic) => return not_started(&diagnostic),
     };
     let source = source_name(&loaded);
-    let name_servers = loaded.written.value("namesrvAddr").map(|value| value.text.clone()).unwrap_or_default();
+    let name_servers =
+        loaded.written.value("namesrvAddr").map(|value| value.text.clone()).unwrap_or_default();
     let config = loaded.written.config().clone();
     let desk = Arc::new(BrokerDesk::new(&BROKER, loaded.written));
     let code = runtime.block_on(async {
@@ -100,7 +101,9 @@ fn explained(config: &BrokerConfig, error: &StartError) -> Diagnostic {
         StartError::Host { .. } => {
             of(&ADDRESS_NOT_USABLE, "set brokerIP1 to an address of this machine that clients can reach")
         }
-        StartError::Mode(_) => of(&MODE_NOT_OFFERED, "set brokerRole=ASYNC_MASTER, without enableDLegerCommitLog"),
+        StartError::Mode(_) => {
+            of(&MODE_NOT_OFFERED, "set brokerRole=ASYNC_MASTER, without enableDLegerCommitLog")
+        }
         _ => of(
             &STORE_UNUSABLE,
             &format!("look at the permissions and the free space of {}", config.store.root.display()),

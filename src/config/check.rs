@@ -7,6 +7,7 @@ use super::conflict::Conflict;
 use super::diagnostic::{Diagnostic, Pointer, Severity, quoted, shown};
 use super::field::WrongValue;
 use super::keys::{Class, Ignored, Key, nearest};
+use super::machine::described;
 use super::properties::{self, Fault};
 use super::report::Report;
 use super::server::Server;
@@ -29,7 +30,7 @@ pub struct Check<'a, C: 'static> {
     is_strict: bool,
     /// Each key that was set, with the last place.
     set: Vec<(&'static Key<C>, Origin, Pointer)>,
-    /// Keys whose last value was none.
+    /// Keys whose last value was none, or asked for what is not offered.
     wrong: Vec<&'static str>,
 }
 
@@ -127,8 +128,7 @@ impl<'a, C> Check<'a, C> {
         let error = error(&WRONG_VALUE, message).at(assignment.value_pointer(expected.to_string()));
         // Only keys with a type can be wrong, and these have a sentence.
         let Class::Effective { about, .. } = &key.class else { return self.report.add(error) };
-        let default = if key.default.is_empty() { "nothing" } else { key.default };
-        self.report.add(error.help(format!("{about} Built in: {default}.")));
+        self.report.add(error.help(format!("{about} Built in: {}.", described(key.default))));
     }
 
     fn other_store_path(&mut self, assignment: &Assignment) {
@@ -151,6 +151,7 @@ impl<'a, C> Check<'a, C> {
         if value.is_empty() || harmless.iter().any(|harmless| harmless.eq_ignore_ascii_case(value)) {
             return;
         }
+        self.wrong.push(key.name);
         let (name, default) = (key.name, key.default);
         self.report.add(if harmless.is_empty() {
             let pointer = assignment.key_pointer("not offered");
@@ -213,9 +214,9 @@ impl<'a, C> Check<'a, C> {
             if is_missing && is_needed && !is_given {
                 let (name, default) = (key.name, key.default);
                 let is_path = default.starts_with("~/");
-                let why =
-                    if is_path { "needs a home folder" } else { "of this machine is none that can be used" };
-                let error = error(&WRONG_VALUE, format!("{name} has no value: {default} {why}"));
+                let why = if is_path { "needs a home folder" } else { "cannot be used" };
+                let message = format!("{name} has no value: {} {why}", described(default));
+                let error = error(&WRONG_VALUE, message);
                 self.report.add(error.help(if is_path {
                     format!("set HOME, or {name}")
                 } else {

@@ -7,10 +7,11 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrymq_namesrv::settings::{ConfigDesk, Settings, UpdateRefused};
 use ferrymq_namesrv::stored_file;
+use tokio::sync::watch;
 
 use super::broker::BrokerConfig;
 use super::diagnostic::{quoted, shown};
@@ -33,13 +34,16 @@ pub struct Desk<C: 'static> {
     written: Mutex<Written<C>>,
     /// Guards the file: one change at a time.
     changing: Mutex<()>,
+    /// What holds now, for those who run by it.
+    published: watch::Sender<Arc<C>>,
 }
 
 type Changes<C> = Vec<(&'static Key<C>, String)>;
 
 impl<C: Clone> Desk<C> {
     pub fn new(server: &'static Server<C>, written: Written<C>) -> Self {
-        Desk { server, written: Mutex::new(written), changing: Mutex::new(()) }
+        let published = watch::Sender::new(Arc::new(written.config().clone()));
+        Desk { server, written: Mutex::new(written), changing: Mutex::new(()), published }
     }
 
     fn written(&self) -> MutexGuard<'_, Written<C>> {
@@ -49,6 +53,11 @@ impl<C: Clone> Desk<C> {
     /// All listed keys with their present values, one `key=value` a line.
     pub fn text(&self) -> String {
         self.written().text()
+    }
+
+    /// The configuration as it holds, now and after each change.
+    pub fn follow(&self) -> watch::Receiver<Arc<C>> {
+        self.published.subscribe()
     }
 
     /// Changes the keys named in `text` (properties syntax), all or none, and keeps them over a restart. Gives what holds
@@ -68,6 +77,7 @@ impl<C: Clone> Desk<C> {
         }
         let config = new.config().clone();
         *self.written() = new;
+        self.published.send_replace(Arc::new(config.clone()));
         Ok(config)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::broker::BROKER;
 use super::keys::{Change, Class, Ignored, Key, KeyTable};
-use super::machine::{ADDRESS, HOST_NAME};
+use super::machine::{ADDRESS, HOST_NAME, described};
 use super::namesrv_keys::NAMESRV;
 use super::server::Server;
 
@@ -111,8 +111,7 @@ fn code(text: &str) -> String {
 
 fn built_in(default: &str) -> String {
     match default {
-        HOST_NAME => "the host's name".to_string(),
-        ADDRESS => "an address of this machine".to_string(),
+        HOST_NAME | ADDRESS => described(default),
         text => code(text),
     }
 }

@@ -10,6 +10,16 @@ use nix::net::if_::InterfaceFlags;
 pub const HOST_NAME: &str = "{host name}";
 pub const ADDRESS: &str = "{address}";
 
+/// A built-in value as people read it.
+pub fn described(default: &str) -> String {
+    match default {
+        "" => "nothing".to_string(),
+        HOST_NAME => "the host's name".to_string(),
+        ADDRESS => "an address of this machine".to_string(),
+        text => text.to_string(),
+    }
+}
+
 /// What Apache calls a host that cannot tell its name.
 const HOST_NAME_UNKNOWN: &str = "DEFAULT_BROKER";
 
@@ -79,7 +89,7 @@ fn preferred(addresses: &[IpAddr]) -> Option<IpAddr> {
     let v4 = || reachable().filter(IpAddr::is_ipv4);
     let v6 = || reachable().filter(IpAddr::is_ipv6);
     v4().find(|address| !is_of_site(*address))
-        .or_else(|| v4().last())
+        .or_else(|| v4().next_back())
         .or_else(|| v6().find(|address| !is_of_site(*address)))
         .or_else(|| v6().next())
 }

@@ -31,12 +31,12 @@ mod wire;
 pub use command::{Command, LockGrant, OffsetChange, QueueLine, Reply};
 pub use groups::{Group, GroupRules, Groups};
 pub use kv::Settings;
-pub use lock_leases::{Answer, Leases};
+pub use lock_leases::Leases;
 pub use locks::{ClientId, GrantNumber, Lock, Locks, TopicQueue};
 pub use offsets::Offsets;
 pub use progress::{DelayLevel, Progress, Register};
 pub use topics::permission;
-pub use topics::{NewTopic, NoTopic, SystemTopics, Topic, TopicRules, Topics};
+pub use topics::{NewTopic, SystemTopics, Topic, TopicRules, Topics};
 pub use version::Stamp;
 pub use wire::DecodeError;
 

@@ -127,19 +127,19 @@ impl Script {
             "release" => {
                 let (group, client) = (line.group(0), ClientId::from(line.plain[1]));
                 let command = self.leases.release(self.tables.locks(), &group, &client, line.queues(2));
-                command.map_or("nothing to do".to_owned(), |command| self.apply(command))
+                command.map_or("nothing to do".to_owned(), |command| self.apply(&command))
             }
             _ => match self.command(line) {
-                Ok(Some(command)) => self.apply(command),
+                Ok(Some(command)) => self.apply(&command),
                 Ok(None) => "nothing to do".to_owned(),
                 Err(refusal) => refusal,
             },
         }
     }
 
-    fn apply(&mut self, command: Command) -> String {
+    fn apply(&mut self, command: &Command) -> String {
         let read = Command::decode(&command.encode()).unwrap();
-        assert_eq!(read, command);
+        assert_eq!(read, *command);
         format!("{:?}", self.tables.apply(read))
     }
 

@@ -189,7 +189,9 @@ impl Bench {
                 let end = batch.append(&mut appender, count);
                 let acknowledge = acknowledge.clone();
                 // At the end nobody may be there to hear it.
-                let done = move |result: Result<(), _>| drop(result.map(|()| acknowledge.send(count)));
+                let done = move |result: Result<(), _>| {
+                    let _ = result.map(|()| acknowledge.send(count));
+                };
                 appender.log().acknowledge(end, Box::new(done));
                 writes += 1;
             }

@@ -8,7 +8,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::fs;
-use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;

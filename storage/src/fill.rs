@@ -23,7 +23,7 @@ use crate::segment::Segment;
 const AHEAD_BYTES: u64 = 32 << 20;
 /// What is written and synced at once. An append that comes too near waits while it is written, and a flush while it is synced.
 const CHUNK_BYTES: usize = 1 << 20;
-const ZEROS: [u8; CHUNK_BYTES] = [0; CHUNK_BYTES];
+static ZEROS: [u8; CHUNK_BYTES] = [0; CHUNK_BYTES];
 
 #[derive(Debug)]
 pub(crate) struct Fill {

@@ -25,6 +25,8 @@ use crate::position::{Chain, Index, Term};
 
 pub const FRAME_HEADER_BYTES: usize = 64;
 pub const FRAME_MAGIC: i32 = i32::from_be_bytes(*b"RQF1");
+/// In the place of a record's magic: a change of the replicated tables. Behind messages it belongs to them.
+pub const COMMAND_MAGIC: i32 = i32::from_be_bytes(*b"RQC1");
 /// With the header. Peers send a frame in one message.
 pub const FRAME_BYTES_MAX: u64 = 8 << 20;
 

@@ -266,7 +266,10 @@ mod tests {
     #[test]
     fn boot_ids() {
         let id = BootId::parse("00112233-4455-6677-8899-aabbccddeeff").unwrap();
-        assert_eq!(id.0.map(usize::from), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|n| n * 17));
+        assert_eq!(
+            id.0.map(usize::from),
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|n| n * 17)
+        );
         for bad in ["", "00112233-4455-6677-8899-aabbccddeef", "+0112233-4455-6677-8899-aabbccddeeff"] {
             assert_eq!(BootId::parse(bad), None, "{bad}");
         }

@@ -14,7 +14,9 @@ use crate::disk::Percent;
 pub enum Room {
     Enough,
     /// The disk is fuller than the settings allow. New messages are to be refused.
-    Short { used: Percent },
+    Short {
+        used: Percent,
+    },
     /// The disk has refused the last write. The next one may succeed.
     None,
 }
@@ -81,7 +83,10 @@ impl RoomState {
         let before = self.short_at.swap(short_at, Ordering::Relaxed);
         match (before, used) {
             (0, Some(used)) => {
-                tracing::error!(used = used.0, "the disk is nearly full: messages are refused until there is room");
+                tracing::error!(
+                    used = used.0,
+                    "the disk is nearly full: messages are refused until there is room"
+                );
             }
             (1.., None) => tracing::info!("there is enough room on the disk again"),
             _ => {}

@@ -13,6 +13,7 @@ use ferrymq_proto::record::{NotARecord, Record, RecordError, stamp};
 
 use crate::append::{AppendError, Appender};
 use crate::dispatch::Derived;
+use crate::frame::COMMAND_MAGIC;
 use crate::framed::{AppendedFrame, FrameAppendError, FramedAppender, NewFrame};
 use crate::position::{LogSpan, behind};
 use crate::queues::entry::is_queued;
@@ -164,7 +165,7 @@ impl Stamper {
         Ok(())
     }
 
-    /// Appends encoded records as the body of one frame: all, or none. Their store time is that of the frame, which is set here.
+    /// Appends encoded records, and commands behind them, as the body of one frame: all, or none. Their store time is that of the frame, which is set here.
     pub fn append_frame(
         &mut self,
         appender: &mut FramedAppender,
@@ -251,10 +252,11 @@ fn records_that_fit(appender: &Appender, parts: &[Part]) -> usize {
     parts.iter().take_while(fits).count().max(1)
 }
 
+/// The records in front of the commands of a batch, if there are any.
 fn parts(batch: &[u8]) -> Result<Vec<Part>, StampError> {
     let mut parts = Vec::new();
     let mut at = 0;
-    while let Some(rest) = batch.get(at..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = batch.get(at..).filter(|rest| !rest.is_empty() && !is_command(rest)) {
         let (record, bytes) = Record::decode(rest).map_err(|source| StampError::BadRecord { at, source })?;
         let topic = || TopicName::parse(record.topic).map_err(|source| StampError::BadTopic { at, source });
         let queue = if is_queued(record.sys_flag) { Some((topic()?, record.queue_id)) } else { None };
@@ -262,4 +264,8 @@ fn parts(batch: &[u8]) -> Result<Vec<Part>, StampError> {
         at += bytes;
     }
     Ok(parts)
+}
+
+fn is_command(bytes: &[u8]) -> bool {
+    bytes.get(4..).and_then(|rest| rest.first_chunk()) == Some(&COMMAND_MAGIC.to_be_bytes())
 }

@@ -5,7 +5,7 @@ mod export;
 mod options;
 mod results;
 mod selftest;
-mod suites;
+
 mod test;
 
 use std::process::ExitCode;
@@ -30,8 +30,7 @@ struct Arguments {
 enum Verb {
     /// Runs one workload under faults, and judges it.
     Test(Box<options::TestOptions>),
-    /// Runs a suite of tests, and sums it up.
-    TestAll(suites::SuiteOptions),
+
     /// Carries out a plan again: the same operations and faults at the same times.
     Replay(test::ReplayOptions),
     /// Judges a history that was written before.
@@ -79,7 +78,7 @@ pub fn main() -> ExitCode {
     // A panic is caught by its thread's end, so that everything that was started is ended first.
     let done = std::thread::Builder::new().name("jepsen".to_owned()).spawn(move || match arguments.command {
         Verb::Test(options) => test::test(&options),
-        Verb::TestAll(options) => suites::test_all(&options),
+
         Verb::Replay(options) => test::replay(&options),
         Verb::Check(options) => check::check(&options),
         Verb::Export(options) => export::export(&options),

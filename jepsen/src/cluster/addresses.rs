@@ -78,6 +78,15 @@ impl Addresses {
         (self.advertised_host(node), self.broker_port).into()
     }
 
+    /// Where a node listens for those whom nobody may hold up: its slaves among them.
+    pub fn broker_vip(&self, node: NodeId) -> SocketAddr {
+        (self.broker_host(node), self.broker_port - VIP_DISTANCE).into()
+    }
+
+    pub fn advertised_vip(&self, node: NodeId) -> SocketAddr {
+        (self.advertised_host(node), self.broker_port - VIP_DISTANCE).into()
+    }
+
     pub fn name_server(&self) -> SocketAddr {
         (self.host(1), self.name_server_port).into()
     }

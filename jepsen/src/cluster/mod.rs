@@ -34,6 +34,8 @@ const RESTARTS_MAX: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LinkName {
     ClientsTo(NodeId),
+    /// Whoever copies topics and offsets from a node: its slaves.
+    CopiersTo(NodeId),
     ClientsToNameServer,
     ToNameServer(NodeId),
     Peers(NodeId, NodeId),
@@ -124,6 +126,8 @@ impl Cluster {
                 self.addresses.advertised(*node),
                 self.addresses.broker(*node),
             ));
+            let vip = (self.addresses.advertised_vip(*node), self.addresses.broker_vip(*node));
+            wanted.push((LinkName::CopiersTo(*node), vip.0, vip.1));
             let for_node = self.addresses.name_server_for(*node);
             wanted.push((LinkName::ToNameServer(*node), for_node, self.addresses.name_server()));
             match self.blueprint.system.replication {

@@ -257,7 +257,9 @@ fn slow(cluster: &Cluster, dice: &mut Dice) -> Installed {
 
 async fn reset(targets: &[NodeId], cluster: &Cluster) -> Installed {
     let touches = |name: &LinkName| match name {
-        LinkName::ClientsTo(node) | LinkName::ToNameServer(node) => targets.contains(node),
+        LinkName::ClientsTo(node) | LinkName::CopiersTo(node) | LinkName::ToNameServer(node) => {
+            targets.contains(node)
+        }
         LinkName::Peers(from, to) | LinkName::Replication(from, to) => {
             targets.contains(from) || targets.contains(to)
         }

@@ -83,7 +83,8 @@ impl Recorder {
 }
 
 impl Tally {
-    fn count(&mut self, kind: EventType, op: &Op) {
+    /// Takes one more event into account.
+    pub fn count(&mut self, kind: EventType, op: &Op) {
         self.events += 1;
         match (kind, op) {
             (EventType::Ok, Op::Send(sent) | Op::Half(sent)) => {

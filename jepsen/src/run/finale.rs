@@ -92,14 +92,26 @@ impl Finale<'_> {
         for queue in (0..self.stage.queues).map(QueueId) {
             let expected = match session.max_offset(leader, queue).await {
                 Ok(max) => max,
-                Err(error) => return Some(format!("{leader} does not say how long queue {queue} is ({})", told(&error))),
+                Err(error) => {
+                    return Some(format!(
+                        "{leader} does not say how long queue {queue} is ({})",
+                        told(&error)
+                    ));
+                }
             };
             for node in self.stage.directory.nodes().filter(|node| *node != leader) {
                 match session.max_offset(node, queue).await {
                     Ok(max) if max == expected => {}
-                    Ok(max) => return Some(format!("queue {queue} has {max} messages on {node} and {expected} on {leader}")),
+                    Ok(max) => {
+                        return Some(format!(
+                            "queue {queue} has {max} messages on {node} and {expected} on {leader}"
+                        ));
+                    }
                     Err(error) => {
-                        return Some(format!("{node} does not say how long queue {queue} is ({})", told(&error)));
+                        return Some(format!(
+                            "{node} does not say how long queue {queue} is ({})",
+                            told(&error)
+                        ));
                     }
                 }
             }

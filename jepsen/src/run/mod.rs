@@ -152,7 +152,11 @@ impl Drop for Ends {
     }
 }
 
-async fn carry_out(setup: &Setup, cluster: &Arc<Mutex<Cluster>>, recorder: &Arc<Recorder>) -> Result<(), RunError> {
+async fn carry_out(
+    setup: &Setup,
+    cluster: &Arc<Mutex<Cluster>>,
+    recorder: &Arc<Recorder>,
+) -> Result<(), RunError> {
     let plan = &setup.plan;
     let quorum = setup.system.quorum(setup.mode, u8::try_from(plan.nodes).unwrap_or(3));
     let begin = BeginValue {
@@ -168,7 +172,9 @@ async fn carry_out(setup: &Setup, cluster: &Arc<Mutex<Cluster>>, recorder: &Arc<
     started.start().await?;
     let addresses = started.addresses.clone();
     drop(started);
-    let brokers: Vec<_> = (0..u8::try_from(plan.nodes).unwrap_or(3)).map(|node| addresses.advertised(history::NodeId(node))).collect();
+    let brokers: Vec<_> = (0..u8::try_from(plan.nodes).unwrap_or(3))
+        .map(|node| addresses.advertised(history::NodeId(node)))
+        .collect();
     // The observer looks past the links; what clients know comes through them.
     let (seen, observer) = observe(addresses.name_server(), brokers.clone(), Some(Arc::clone(recorder)));
     let (known, router) = observe(addresses.name_server_for_clients(), brokers, None);
@@ -192,7 +198,8 @@ async fn carry_out(setup: &Setup, cluster: &Arc<Mutex<Cluster>>, recorder: &Arc<
     });
     make_topic(&stage, addresses.name_server_for_clients()).await?;
     if setup.progress {
-        ends.0.push(tokio::spawn(progress::tell(Arc::clone(recorder), stage.directory.clone())).abort_handle());
+        ends.0
+            .push(tokio::spawn(progress::tell(Arc::clone(recorder), stage.directory.clone())).abort_handle());
     }
 
     let finale =
@@ -221,7 +228,11 @@ async fn carry_out(setup: &Setup, cluster: &Arc<Mutex<Cluster>>, recorder: &Arc<
     read_everything(setup, &finale, whole).await
 }
 
-async fn read_everything(setup: &Setup, finale: &Finale<'_>, whole: Result<history::NodeId, Stuck>) -> Result<(), RunError> {
+async fn read_everything(
+    setup: &Setup,
+    finale: &Finale<'_>,
+    whole: Result<history::NodeId, Stuck>,
+) -> Result<(), RunError> {
     let mut leader = match whole {
         Ok(leader) => leader,
         // What can be read is read all the same: it may show what went wrong.

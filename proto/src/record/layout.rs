@@ -12,7 +12,7 @@ pub(super) const MAGIC_AT: usize = 4;
 pub(super) const BODY_CRC_AT: usize = 8;
 pub(super) const QUEUE_ID_AT: usize = 12;
 pub(super) const FLAG_AT: usize = 16;
-pub(super) const QUEUE_OFFSET_AT: usize = 20;
+pub const QUEUE_OFFSET_AT: usize = 20;
 /// Where a record says at which offset of the log it lies.
 pub const LOG_OFFSET_AT: usize = 28;
 pub(super) const SYS_FLAG_AT: usize = 36;

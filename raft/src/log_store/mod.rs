@@ -9,7 +9,9 @@ mod reader;
 mod writer;
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ferrymq_storage::clock::Clock;
 use ferrymq_storage::{FlushMode, FramedAppender, Mark};
@@ -23,7 +25,7 @@ use crate::stamps::Stamps;
 use crate::types::{LogId, Types, Vote, entry_index, frame_index, index_of, last_entry, term_of};
 
 pub(crate) use reader::LogReader;
-pub(crate) use writer::Writer;
+pub(crate) use writer::{NotAppended, Writer};
 
 /// Knows where the log goes on behind an entry that it does not have: behind an installed checkpoint.
 pub(crate) trait Bases: Send + Sync + std::fmt::Debug {
@@ -44,7 +46,11 @@ pub(crate) struct Inner {
     meta: Arc<MetaFile>,
     mode: FlushMode,
     bases: Arc<dyn Bases>,
+    is_waiting_for_room: AtomicBool,
 }
+
+/// Between two tries to append to a full disk.
+const ROOM_WAIT: Duration = Duration::from_millis(100);
 
 impl LogStore {
     /// Of a log that was just opened.
@@ -61,11 +67,37 @@ impl LogStore {
         let start = start_of(&log, purged, end);
         let frames = Frames::open(log, start, end)?;
         let writer = Mutex::new(Writer::new(appender, clock));
-        Ok(Self { inner: Arc::new(Inner { frames, writer, meta, mode, bases }) })
+        Ok(Self { inner: Arc::new(Inner { frames, writer, meta, mode, bases, is_waiting_for_room: AtomicBool::new(false) }) })
     }
 
     pub fn frames(&self) -> &Frames {
         &self.inner.frames
+    }
+
+    /// A full disk is a slow one: Raft waits for room as it waits for the disk, and the group goes on without this node. A
+    /// leader that waits is silent, and another takes its place.
+    async fn append_one(&self, entry: Entry) -> io::Result<()> {
+        let mut entry = entry;
+        loop {
+            let appended = self.inner.append(entry);
+            entry = match appended {
+                Ok(()) => {
+                    self.inner.is_waiting_for_room.store(false, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err(NotAppended::Failed(error)) => return Err(error),
+                Err(NotAppended::NoRoom(entry)) => entry,
+            };
+            if !self.inner.is_waiting_for_room.swap(true, Ordering::Relaxed) {
+                tracing::error!("the disk is full: this node waits for room");
+            }
+            tokio::time::sleep(ROOM_WAIT).await;
+        }
+    }
+
+    /// Whether an entry waits for room on the disk.
+    pub fn is_waiting_for_room(&self) -> bool {
+        self.inner.is_waiting_for_room.load(Ordering::Relaxed)
     }
 
     /// From now on this leader's records are stamped by `stamps`.
@@ -135,6 +167,14 @@ impl Inner {
 
     pub fn vote(&self) -> Option<Vote> {
         self.meta.current().vote
+    }
+
+    fn append(&self, entry: Entry) -> Result<(), NotAppended> {
+        // Under the lock, so that both know the same.
+        let mut writer = self.writer();
+        let frame = writer.append(entry)?;
+        self.frames.push(frame);
+        Ok(())
     }
 
     fn truncate_after(&self, last: Option<LogId>) -> io::Result<()> {
@@ -226,8 +266,7 @@ impl RaftLogStorage<Types> for LogStore {
         let mut has_members = false;
         for entry in entries {
             has_members |= openraft::entry::RaftEntry::get_membership(&entry).is_some();
-            let frame = self.inner.writer().append(entry)?;
-            self.frames().push(frame);
+            self.append_one(entry).await?;
         }
         let end = self.frames().end().offset;
         let done = Box::new(move |result: Result<(), ferrymq_storage::Broken>| {

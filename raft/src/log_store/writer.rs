@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ferrymq_proto::position::Timestamp;
 use ferrymq_storage::clock::Clock;
 use ferrymq_storage::frame::{FRAME_HEADER_BYTES, FrameKind};
+use ferrymq_storage::stamp::StampError;
 use ferrymq_storage::{AppendedFrame, FramedAppender, Mark, NewFrame};
 
 use crate::entry::{Batch, Entry, Frame, Payload};
@@ -32,26 +33,32 @@ impl Writer {
         self.stamps = Some((term, stamps));
     }
 
-    /// Gives an entry its place, or checks the one it has.
-    pub fn append(&mut self, entry: Entry) -> io::Result<Frame> {
+    /// Gives an entry its place, or checks the one it has. When there is no room, the entry comes back, and the same append
+    /// succeeds once there is.
+    pub fn append(&mut self, entry: Entry) -> Result<Frame, NotAppended> {
+        let id = entry.log_id;
         match entry.payload {
-            Payload::Frame(frame) => self.copy(entry.log_id, frame),
-            Payload::Batch(batch) => self.stamp(entry.log_id, batch),
-            Payload::Blank => self.write(entry.log_id, Batch::new(FrameKind::Noop)),
+            Payload::Frame(frame) => self.copy(id, frame),
+            Payload::Batch(batch) if batch.kind == FrameKind::Messages => self.stamp(id, batch),
+            Payload::Batch(batch) => self.write(id, batch),
+            Payload::Blank => self.write(id, Batch::new(FrameKind::Noop)),
             Payload::Membership(members) => {
                 let mut batch = Batch::new(FrameKind::Membership);
                 wire::membership_body(&members, &mut batch.buffer);
                 batch.records = 1;
-                self.write(entry.log_id, batch)
+                self.write(id, batch)
             }
         }
     }
 
-    fn copy(&mut self, id: LogId, frame: Frame) -> io::Result<Frame> {
+    fn copy(&mut self, id: LogId, frame: Frame) -> Result<Frame, NotAppended> {
         if frame.log_id() != id {
-            return Err(io::Error::other(format!("{frame:?} came as entry {id}")));
+            return Err(NotAppended::Failed(io::Error::other(format!("{frame:?} came as entry {id}"))));
         }
-        self.appender.copy(frame.bytes()).map_err(io::Error::other)?;
+        if let Err(error) = self.appender.copy(frame.bytes()) {
+            let is_no_room = error.is_no_room();
+            return Err(NotAppended::new(is_no_room, error, || Entry { log_id: id, payload: Payload::Frame(frame) }));
+        }
         self.appended_at = self.appended_at.max(frame.header().appended_at);
         Ok(frame)
     }
@@ -67,24 +74,38 @@ impl Writer {
         }
     }
 
-    fn stamp(&mut self, id: LogId, mut batch: Batch) -> io::Result<Frame> {
-        if batch.kind != FrameKind::Messages {
-            return self.write(id, batch);
-        }
+    fn stamp(&mut self, id: LogId, mut batch: Batch) -> Result<Frame, NotAppended> {
         let frame = self.new_frame(id, &batch);
         let stamps = self.stamps.as_mut().filter(|(term, _)| *term == frame.term.0);
-        let (_, stamps) = stamps.ok_or_else(|| io::Error::other(format!("entry {id} came before its leader was ready")))?;
+        let Some((_, stamps)) = stamps else {
+            let text = format!("entry {id} came before its leader was ready");
+            return Err(NotAppended::Failed(io::Error::other(text)));
+        };
         let body = batch.buffer.get_mut(FRAME_HEADER_BYTES..).unwrap_or_default();
-        let appended = stamps.append(&mut self.appender, frame, body).map_err(io::Error::other)?;
-        finish(appended, batch)
+        match stamps.append(&mut self.appender, frame, body) {
+            Ok(appended) => finish(appended, batch),
+            Err(error) => {
+                let is_no_room = match &error {
+                    StampError::Append(error) => error.is_no_room(),
+                    StampError::Frame(error) => error.is_no_room(),
+                    _ => false,
+                };
+                Err(NotAppended::new(is_no_room, error, || Entry { log_id: id, payload: Payload::Batch(batch) }))
+            }
+        }
     }
 
-    fn write(&mut self, id: LogId, batch: Batch) -> io::Result<Frame> {
+    fn write(&mut self, id: LogId, batch: Batch) -> Result<Frame, NotAppended> {
         let frame = self.new_frame(id, &batch);
         let body = batch.buffer.get(FRAME_HEADER_BYTES..).unwrap_or_default();
-        let place = self.appender.place(body.len() as u64).map_err(io::Error::other)?;
-        let appended = place.write(frame, body).map_err(io::Error::other)?;
-        finish(appended, batch)
+        let written = self.appender.place(body.len() as u64).and_then(|place| place.write(frame, body));
+        match written {
+            Ok(appended) => finish(appended, batch),
+            Err(error) => {
+                let is_no_room = error.is_no_room();
+                Err(NotAppended::new(is_no_room, error, || Entry { log_id: id, payload: Payload::Batch(batch) }))
+            }
+        }
     }
 
     pub fn truncate(&mut self, to: Mark) -> io::Result<()> {
@@ -100,10 +121,26 @@ impl Writer {
     }
 }
 
+/// Why an entry is not in the log.
+#[derive(Debug)]
+pub(crate) enum NotAppended {
+    NoRoom(Entry),
+    Failed(io::Error),
+}
+
+impl NotAppended {
+    fn new<E>(is_no_room: bool, error: E, entry: impl FnOnce() -> Entry) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        if is_no_room { Self::NoRoom(entry()) } else { Self::Failed(io::Error::other(error)) }
+    }
+}
+
 /// The frame as it lies in the log now.
-fn finish(appended: AppendedFrame, mut batch: Batch) -> io::Result<Frame> {
+fn finish(appended: AppendedFrame, mut batch: Batch) -> Result<Frame, NotAppended> {
     if let Some(head) = batch.buffer.first_chunk_mut::<FRAME_HEADER_BYTES>() {
         *head = appended.header.encode();
     }
-    Frame::trust(appended.header, batch.buffer.freeze()).map_err(io::Error::other)
+    Frame::trust(appended.header, batch.buffer.freeze()).map_err(|error| NotAppended::Failed(io::Error::other(error)))
 }

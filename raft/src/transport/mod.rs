@@ -13,8 +13,8 @@ mod session;
 
 use ferrymq_storage::frame::FRAME_BYTES_MAX;
 
-pub(crate) use links::Links;
-pub(crate) use server::{Host, serve};
+pub use links::Links;
+pub(crate) use server::{Host, RaftHandle, serve};
 
 /// The longest frame behind a request that is nearly full.
 const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX as usize + (2 << 20);

@@ -33,7 +33,7 @@ mod transactions;
 pub use clients::Clients;
 pub use delay::{Delay, DelayLevels};
 pub use identity::Identity;
-pub use mode::{BrokerRole, Mode, ModeKeys, Peer, RaftGroup, RaftTiming};
+pub use mode::{Mode, ModeKeys, Peer};
 pub use network::Network;
 pub use offsets::Offsets;
 pub use produce::Produce;

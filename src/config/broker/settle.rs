@@ -60,7 +60,7 @@ fn slave(config: &BrokerConfig) -> Vec<Conflict> {
     let id = config.mode_keys.broker_id;
     if id < 1 {
         conflicts.push(error(
-            &["brokerId", "brokerRole"],
+            &["brokerId", "brokerRole", "enableControllerMode"],
             format!("a slave cannot have brokerId {id}"),
             "expected 1 or more",
             "give each slave of the group its own number from 1; 0 is the master",
@@ -68,7 +68,7 @@ fn slave(config: &BrokerConfig) -> Vec<Conflict> {
     }
     if config.registration.name_servers.is_empty() && config.replication.master.is_none() {
         conflicts.push(error(
-            &["brokerRole", "namesrvAddr", "haMasterAddress"],
+            &["brokerRole", "namesrvAddr", "haMasterAddress", "enableControllerMode"],
             "a slave without name servers cannot find its master".to_string(),
             "needs a master",
             "set namesrvAddr, or haMasterAddress",
@@ -82,7 +82,7 @@ fn master(config: &BrokerConfig) -> Vec<Conflict> {
     let id = config.mode_keys.broker_id;
     if id > 0 {
         conflicts.push(warning(
-            &["brokerId", "brokerRole"],
+            &["brokerId", "brokerRole", "enableControllerMode"],
             format!("brokerId {id} is not used: a master is always 0"),
             "only for slaves",
             "if this is to be a slave, set brokerRole=SLAVE",

@@ -5,7 +5,8 @@ use std::time::Duration;
 use ferrymq_namesrv::settings::{ConfigDesk, UpdateRefused};
 use tempfile::TempDir;
 
-use super::NamesrvDesk;
+use super::{BrokerDesk, NamesrvDesk};
+use crate::config::broker::BROKER;
 use crate::config::keys::{Change, Class};
 use crate::config::machine::Machine;
 use crate::config::namesrv_keys::{KEYS, NAMESRV, NamesrvConfig};
@@ -218,4 +219,44 @@ fn what_cannot_be_written_is_not_changed() {
     let refused = setup.desk.update("enableTopicList=false").unwrap_err();
     assert!(matches!(&refused, UpdateRefused::NotWritten { path, .. } if *path == setup.path()), "{refused}");
     assert_eq!(setup.desk.text(), before);
+}
+
+/// The same for a broker, and for the frames of CVE-2023-33246, which are for brokers.
+#[test]
+fn a_brokers_desk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broker.conf");
+    fs::write(&path, "# mine\nbrokerName=broker-a\nfileReservedTime = 48\n").unwrap();
+    let loaded = load(&BROKER, &sources(&path));
+    assert_eq!(loaded.report.to_string(), "");
+    let desk = BrokerDesk::new(&BROKER, loaded.written);
+    let followed = desk.follow();
+
+    let config = desk.change("fileReservedTime=3d\nbrokerPermission=4").unwrap();
+    assert_eq!(config.retention.kept_for, Duration::from_secs(3 * 86_400));
+    assert_eq!((config.identity.permission, &**followed.borrow()), (4, &config));
+    let changed = "# mine\nbrokerName=broker-a\nfileReservedTime = 72\nbrokerPermission=4\n";
+    assert_eq!(fs::read_to_string(&path).unwrap(), changed);
+    assert!(desk.text().contains("\nfileReservedTime=72\n"));
+
+    for request in [
+        "filterServerNums=1\nrocketmqHome=-c $@|sh . echo touch /tmp/x;",
+        "brokerConfigPath=/tmp/x\nregionId=*/1 * * * * root touch /tmp/x",
+        "storePathRootDir=/tmp/x",
+        "namesrvAddr=evil:1",
+        "brokerPermission=6\nhaMasterAddress=evil:1",
+        "configBlackList=",
+        "brokerPermisson=6",
+    ] {
+        let before = desk.text();
+        let refused = desk.change(request).unwrap_err();
+        let is_right = matches!(refused, UpdateRefused::NotByRequest(_) | UpdateRefused::UnknownKey(_));
+        assert!(is_right, "{request}: {refused}");
+        assert_eq!(
+            (desk.text(), fs::read_to_string(&path).unwrap()),
+            (before, changed.to_string()),
+            "{request}"
+        );
+    }
+    assert!(matches!(desk.change("brokerPermission=9"), Err(UpdateRefused::Malformed(_))));
 }

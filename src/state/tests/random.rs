@@ -246,7 +246,7 @@ impl Model {
                 }
             }
             Command::CloneOffsets { from, to, topics, .. } => {
-                topics.iter().for_each(|topic| self.copy(from, to, topic))
+                topics.iter().for_each(|topic| self.copy(from, to, topic));
             }
             Command::RemoveOffsets { group: None, topic: None, .. } => {}
             Command::RemoveOffsets { group, topic, .. } => {

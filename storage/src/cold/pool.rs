@@ -79,8 +79,7 @@ impl Queue {
 
     fn next(&self) -> Option<Work> {
         let idle = |state: &mut State| state.waiting.is_empty() && !state.stop;
-        let mut state =
-            self.changed.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.changed.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
         if state.stop { None } else { state.waiting.pop_front() }
     }
 

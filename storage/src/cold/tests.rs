@@ -74,7 +74,7 @@ fn hot_reads_and_appends_go_on_while_cold_ones_wait() {
 fn who_catches_up_is_read_ahead() {
     let (disk, writer, units) = log();
     let reads = ColdReads::start(2, 16).unwrap();
-    let mut reader = LogReader::new(writer.log().clone(), reads.clone(), Reach::Written);
+    let mut reader = LogReader::new(writer.log().clone(), reads, Reach::Written);
     (0..3).for_each(|segment| disk.chill(&segment_path(segment)));
     let first = cold(read(&mut reader, &units[0]));
     let second = cold(read(&mut reader, &units[1]));

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -90,6 +91,7 @@ pub(super) struct Shared {
     pub queues_from: LogOffset,
     pub index_from: LogOffset,
     pub unwritten_bytes_max: u64,
+    synced: AtomicI64,
     boot: BootId,
     layout: Layout,
     /// Whoever writes or removes files of what is derived holds it.
@@ -173,6 +175,7 @@ impl Derived {
             queues_from: opened.queues_from,
             index_from: opened.index_from,
             unwritten_bytes_max,
+            synced: AtomicI64::new(opened.synced.0),
             boot,
             layout,
             writing: Mutex::new(Writing {
@@ -209,6 +212,12 @@ impl Derived {
     /// Everything before it was dispatched.
     pub fn position(&self) -> LogOffset {
         self.shared.progress.position()
+    }
+
+    /// Everything before it would still be found after a power loss. The log must keep what lies behind: otherwise a queue could
+    /// forget how far it has come.
+    pub fn synced(&self) -> LogOffset {
+        LogOffset(self.shared.synced.load(Ordering::Acquire))
     }
 
     /// Waits until everything before `to` was dispatched. False when that took too long.
@@ -265,6 +274,8 @@ impl Derived {
                     shared.queues.end_rebuild()?;
                 }
                 self.sync_holding(writing, good.clone())?;
+                // What was noted before is of the files that were.
+                writing.checkpoint.note(shared.boot, &good)?;
                 writing.rebuild = None;
                 tracing::info!(%position, "queues and index were made anew from the log");
             }
@@ -283,8 +294,10 @@ impl Derived {
             return Err(DispatchError::Io { path: folder.clone(), source });
         }
         let (stored, indexed) = (good.last_store_time, good.index.header.end_time);
+        let position = good.position;
         let synced = Synced { good, rebuilds: Rebuilds::default(), census: self.shared.queues.census() };
         writing.checkpoint.save(&synced)?;
+        self.shared.synced.store(position.0, Ordering::Release);
         if self.shared.layout == Layout::Classic {
             writing.checkpoint.save_apaches(stored, indexed)?;
         }

@@ -17,6 +17,7 @@ pub(super) struct Opened {
     pub index: KeyIndex,
     pub checkpoint: Checkpoint,
     pub position: LogOffset,
+    pub synced: LogOffset,
     pub last_store_time: Timestamp,
     pub queues_from: LogOffset,
     pub index_from: LogOffset,
@@ -33,9 +34,11 @@ impl Opened {
         let (disk, folder) = (&log.core.disk, &log.core.files.folder);
         let (queues_folder, index_folder) = (folder.join("consumequeue"), folder.join("index"));
         let checkpoint = Checkpoint::new(Arc::clone(disk), folder.clone());
-        let Known { good, mut rebuilds, census } = Known::find(log, &checkpoint, settings.rebuild)?;
+        let Known { good, synced, mut rebuilds, census } = Known::find(log, &checkpoint, settings.rebuild)?;
         disk.create_folder(&queues_folder).map_err(failed_at(&queues_folder))?;
-        if !rebuilds.queues && census.has_entries() && is_empty(log, &queues_folder)? {
+        // What was written since the last sync may be of queues that the census does not know.
+        let has_entries = census.has_entries() || good.position > synced.position;
+        if !rebuilds.queues && has_entries && is_empty(log, &queues_folder)? {
             tracing::warn!(path = %queues_folder.display(), "the queues are missing; they are made anew from the log");
             rebuilds.queues = true;
         }
@@ -48,9 +51,10 @@ impl Opened {
             }
         }
         let start = log.start();
+        let synced_to = if rebuilds.any() { start } else { synced.position };
         if rebuilds.any() {
             // Before anything is changed: a crash in the midst of it shall begin it again.
-            let begun = Synced { good: good.clone(), rebuilds, census: census.clone() };
+            let begun = Synced { good: synced, rebuilds, census: census.clone() };
             checkpoint.save(&begun)?;
         }
         let from = |rebuilt: bool| if rebuilt { start } else { good.position };
@@ -75,6 +79,7 @@ impl Opened {
             index,
             checkpoint,
             position: queues_from.min(index_from),
+            synced: synced_to,
             last_store_time: good.last_store_time,
             queues_from,
             index_from,
@@ -85,7 +90,10 @@ impl Opened {
 
 /// What is known before a file is looked at.
 struct Known {
+    /// In this life of the machine.
     good: Good,
+    /// Whatever happens to it.
+    synced: Good,
     rebuilds: Rebuilds,
     census: crate::queues::census::Census,
 }
@@ -96,9 +104,9 @@ impl Known {
         let start = log.start();
         let nothing = |census| {
             let good = Good { position: start, ..Good::default() };
-            Self { good, rebuilds: all, census }
+            Self { synced: good.clone(), good, rebuilds: all, census }
         };
-        let Some(Synced { good, rebuilds, census }) = checkpoint.load_synced()? else {
+        let Some(Synced { good: synced, rebuilds, census }) = checkpoint.load_synced()? else {
             return Ok(nothing(Default::default()));
         };
         if rebuild {
@@ -106,7 +114,8 @@ impl Known {
         }
         let boot = log.core.meta().current().boot;
         let written = if rebuilds.any() { None } else { checkpoint.load_written(boot)? };
-        let good = written.filter(|written| written.position >= good.position).unwrap_or(good);
+        let good = written.filter(|written| written.position >= synced.position);
+        let good = good.unwrap_or_else(|| synced.clone());
         if good.position > log.written() {
             let (position, end) = (good.position, log.written());
             tracing::warn!(%position, %end, "the checkpoint is of another log; all is made anew from this one");
@@ -117,7 +126,7 @@ impl Known {
             tracing::warn!(%position, %start, "the log has dropped what was not dispatched yet");
         }
         let position = good.position.max(start);
-        Ok(Self { good: Good { position, ..good }, rebuilds, census })
+        Ok(Self { good: Good { position, ..good }, synced, rebuilds, census })
     }
 }
 

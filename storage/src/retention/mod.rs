@@ -153,7 +153,8 @@ impl Retention {
         let files = &self.log.core.files;
         let used = [&files.log, &files.folder].into_iter().filter_map(|folder| {
             let space = self.log.core.disk.space(folder);
-            let warn = |error| tracing::warn!(path = %folder.display(), %error, "cannot tell how full the disk is");
+            let warn =
+                |error| tracing::warn!(path = %folder.display(), %error, "cannot tell how full the disk is");
             space.map_err(warn).ok().map(|space| space.used())
         });
         used.max()

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ferrymq_proto::position::LogOffset;
 use ferrymq_proto::record::{BLANK_MAGIC, Record, RecordError};
 
-use crate::frame::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, FrameKind};
+use crate::frame::{COMMAND_MAGIC, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, FrameKind};
 use crate::log::{Log, ReadError};
 use crate::position::{behind, distance};
 
@@ -120,7 +120,7 @@ impl<'a> Pieces<'a> {
 fn piece(bytes: &[u8]) -> Piece<'_> {
     let Some([s0, s1, s2, s3, m0, m1, m2, m3]) = bytes.first_chunk() else { return Piece::Cut(HEAD_BYTES) };
     match i32::from_be_bytes([*m0, *m1, *m2, *m3]) {
-        BLANK_MAGIC => match u64::try_from(i32::from_be_bytes([*s0, *s1, *s2, *s3])) {
+        BLANK_MAGIC | COMMAND_MAGIC => match u64::try_from(i32::from_be_bytes([*s0, *s1, *s2, *s3])) {
             Ok(size) if size >= HEAD_BYTES as u64 => Piece::Other(size),
             _ => Piece::Damaged,
         },

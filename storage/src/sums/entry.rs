@@ -28,11 +28,6 @@ impl BlockId {
     pub fn position(self) -> u64 {
         self.number * BLOCK_BYTES
     }
-
-    /// Of its entry in the sidecar.
-    pub fn entry_at(self) -> u64 {
-        self.number * ENTRY_BYTES as u64
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

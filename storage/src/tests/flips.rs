@@ -108,7 +108,7 @@ fn closed_log(layout: Layout) -> (SimulatedDisk, [u64; 2]) {
     let ends = units.iter().map(|unit| unit.span.end().0 as u64);
     let last_of_first = ends.clone().rfind(|end| *end < SEGMENT_BYTES).unwrap();
     let first = if layout == Layout::Framed { last_of_first + 8 } else { SEGMENT_BYTES };
-    (disk, [first, ends.last().unwrap() - SEGMENT_BYTES])
+    (disk, [first, ends.max().unwrap() - SEGMENT_BYTES])
 }
 
 #[test]

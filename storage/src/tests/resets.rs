@@ -77,10 +77,7 @@ fn a_reset_loses_nothing_that_is_final() {
     );
     let crooked = Mark { offset: LogOffset(8193), ..boundary(2) };
     let refused = writer.reset(crooked).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "segments have 4096 bytes: a log cannot begin at 8193, where none does"
-    );
+    assert_eq!(refused.to_string(), "segments have 4096 bytes: a log cannot begin at 8193, where none does");
     assert_eq!(writer.end(), units[2].end, "nothing was changed");
     writer.append(&numbered_body(3, 10)).unwrap();
 }

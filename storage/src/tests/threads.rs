@@ -84,6 +84,8 @@ fn a_failed_sync_is_fatal_and_all_who_wait_hear_of_it() {
         let sender = sender.clone();
         log_acknowledge(&log, end, move |result| sender.send(result).unwrap());
     }
+    // Nothing is left to fill, so that the fault strikes the thread that flushes.
+    log.fill_ahead().unwrap();
     disk.fail_call(disk.calls(), Fault::Io);
     let threads = LogThreads::start(&log).unwrap();
     for _ in 0..3 {

@@ -94,11 +94,7 @@ fn failed_at(path: &Path, source: io::Error) -> OpenError {
 }
 
 /// Nothing is known of how far it was durable: the walk will say how far it is whole.
-fn meta_of_apaches(
-    disk: &dyn Disk,
-    files: &StoreFiles,
-    segment_bytes: u64,
-) -> Result<StoreMeta, OpenError> {
+fn meta_of_apaches(disk: &dyn Disk, files: &StoreFiles, segment_bytes: u64) -> Result<StoreMeta, OpenError> {
     let first = Survey::first_segment(disk, files).map_err(|source| failed_at(&files.log, source))?;
     let start = first.unwrap_or_default();
     Ok(StoreMeta::new(Layout::Classic, segment_bytes, start))

@@ -63,8 +63,10 @@ fn what_apaches_records_do_not_check_is_found_by_the_sums() {
     disk.flip_bit(&segment_path(1), 15 * 8);
     assert_eq!(
         said(&look(&disk)),
-        ["/store/commitlog/00000000000000004096 is damaged between byte 0 and byte 4096 (offset 4096 of the log): the \
-          checksum beside it is another one; restore the file from a copy"]
+        [
+            "/store/commitlog/00000000000000004096 is damaged between byte 0 and byte 4096 (offset 4096 of the log): the \
+          checksum beside it is another one; restore the file from a copy"
+        ]
     );
     // Once Apache's broker has had the store, nobody knows what it has changed.
     disk.plant(Path::new("/store/lock"), b"lockymq\n");

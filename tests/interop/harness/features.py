@@ -57,7 +57,7 @@ offset-by-time                   java,java4             before all, between, aft
 offset-commit-and-fetch          java,java4             one commits, another of the group reads
 lite-pull-subscribe              java,java4             polled and committed
 lite-pull-two-share              java                   two members share the queues
-lite-pull-assign                 java,java4,go          only the queues one has assigned
+lite-pull-assign                 java,java4             only the queues one has assigned
 lite-pull-seek                   java,java4             to an offset, the beginning, the end
 lite-pull-seek-by-time           java,java4             to a time
 lite-pull-commit                 java,java4             the next one goes on from there
@@ -82,7 +82,7 @@ consume-from-first               java,java4,go,python   all that is there
 consume-from-last-young-topic    java,java4,go          all that is there, where nothing has left memory yet
 offset-after-consumer-restart    java,java4,go,python   each life goes on where the last ended
 offset-reset-online              java,java4             running consumers go back to a time
-offset-reset-offline             java,java4,go          a group that is away begins at a time
+offset-reset-offline             java,java4             a group that is away begins at a time
 offset-skip-accumulated          java                   a group that is away begins at the end
 offset-clone                     java                   one group goes on where another is
 query-by-offset-id               java,java4             content and place

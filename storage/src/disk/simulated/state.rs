@@ -187,7 +187,11 @@ impl State {
 
     pub fn set_cold(&mut self, path: &Path, cold: bool) {
         if let Some(inode) = self.names.get(path) {
-            if cold { self.cold.insert(*inode) } else { self.cold.remove(inode) };
+            if cold {
+                self.cold.insert(*inode)
+            } else {
+                self.cold.remove(inode)
+            };
         }
     }
 
@@ -250,7 +254,8 @@ impl State {
         self.begin_plain()?;
         self.check_writable()?;
         let is_within = |path: &&PathBuf| path.parent() == Some(folder);
-        if self.names.keys().any(|path| is_within(&path)) || self.folders.iter().any(|path| is_within(&path)) {
+        if self.names.keys().any(|path| is_within(&path)) || self.folders.iter().any(|path| is_within(&path))
+        {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
         if self.folders.remove(folder) { Ok(()) } else { Err(not_found()) }

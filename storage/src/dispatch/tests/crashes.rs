@@ -93,9 +93,8 @@ fn run(disk: &SimulatedDisk, layout: Layout, operations: &[Operation], flush: fn
             Operation::Flush => flush(&open_store.derived),
             Operation::Sync => drop(open_store.derived.sync()),
             Operation::Drop => {
-                let (start, dispatched) = (open_store.log().start().0, open_store.derived.position().0);
-                let to = start + (dispatched.min(open_store.log().confirmed().offset.0) - start) / 2;
-                let _ = open_store.log().drop_before(LogOffset(to));
+                let synced = open_store.derived.synced().min(open_store.log().confirmed().offset);
+                let _ = open_store.log().drop_before(LogOffset(synced.0 / 2));
                 let _ = open_store.derived.drop_before(open_store.log().start());
             }
             Operation::Restart { in_order } => {

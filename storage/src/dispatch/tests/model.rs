@@ -1,6 +1,7 @@
 //! Random runs against a model: lists of what was sent to each queue.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
 use ferrymq_proto::record::property;
@@ -127,8 +128,8 @@ impl Model {
     fn retain(&mut self, share: u8) {
         self.store().catch_up().unwrap();
         let store = self.store();
-        let (start, position) = (store.log().start().0, store.derived.position().0);
-        let to = start + (position - start) * i64::from(share) / 255;
+        let (start, synced) = (store.log().start().0, store.derived.synced().0);
+        let to = start + (synced - start).max(0) * i64::from(share) / 255;
         store.log().drop_before(LogOffset(to)).unwrap();
         store.derived.drop_before(store.log().start()).unwrap();
         self.check();
@@ -163,8 +164,7 @@ impl Model {
         }
         let gone = [(no_queues && !self.edited, "/store/consumequeue"), (no_index, "/store/index")];
         for (_, folder) in gone.into_iter().filter(|(is_gone, _)| *is_gone) {
-            let paths = self.disk.files().into_keys().filter(|path| path.starts_with(folder));
-            paths.for_each(|path| self.disk.uproot(&path));
+            uproot(&self.disk, Path::new(folder));
         }
         let store = Store::open(&self.disk, self.layout, self.boot, settings(), Box::new(NoArrivals));
         self.store = Some(store.unwrap());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -10,7 +11,7 @@ use ferrymq_proto::name::TopicName;
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::{NewRecord, PropertyList, Record, SysFlag};
 
-use crate::disk::SimulatedDisk;
+use crate::disk::{Disk, SimulatedDisk};
 use crate::dispatch::*;
 use crate::index::KeyQuery;
 use crate::queues::{Boundary, DelayLevels, QueueEntry};
@@ -281,4 +282,13 @@ pub fn expected_queues(store: &Store) -> BTreeMap<(String, i32), Vec<(i64, LogOf
         at = pieces.position();
     }
     queues
+}
+
+/// Takes a folder away with all that is in it.
+pub fn uproot(disk: &SimulatedDisk, folder: &Path) {
+    for entry in disk.list(folder).unwrap_or_default() {
+        let path = folder.join(entry.name);
+        if entry.is_folder { uproot(disk, &path) } else { disk.uproot(&path) }
+    }
+    let _ = disk.remove_folder(folder);
 }

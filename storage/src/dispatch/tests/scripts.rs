@@ -114,9 +114,9 @@ impl Script {
             }
             ["files"] => return self.files(),
             ["uproot", path] => {
-                let within = Path::new("/store").join(path);
-                let paths = self.disk.files().into_keys().filter(|path| path.starts_with(&within));
-                paths.for_each(|path| self.disk.uproot(&path));
+                let path = Path::new("/store").join(path);
+                self.disk.uproot(&path);
+                uproot(&self.disk, &path);
             }
             ["plant", path, bytes] => {
                 self.disk.plant(&Path::new("/store").join(path), &vec![7; number(bytes)]);

@@ -33,7 +33,7 @@ final class Levels {
             Check.equal("unique key", results[level].getMsgId(), message.getProperty("UNIQ_KEY"));
             long waited = message.getStoreTimestamp() - message.getBornTimestamp();
             Check.that("level " + level + " waited for " + delays[level] + " ms, not " + waited, waited >= delays[level]);
-            Check.equal("level property", level == 0 ? "0" : null, message.getProperty("DELAY"));
+            Check.equal("level property", "" + level, message.getProperty("DELAY"));
             Check.equal("topic property", level == 0 ? null : topic, message.getProperty("REAL_TOPIC"));
             Check.equal("queue property", level == 0 ? null : "1", message.getProperty("REAL_QID"));
         }

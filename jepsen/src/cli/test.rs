@@ -1,0 +1,120 @@
+//! `test` and `replay`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::options::{self, Chosen, Expectation, STORE, TestOptions};
+use super::{CRASHED, INVALID, Refusal, UNKNOWN, VALID, results};
+use crate::cluster::{ClusterError, StorageError, programs, storage};
+use crate::plan::Plan;
+use crate::report;
+use crate::run::{self, Outcome, RunError, Setup, Verdict};
+
+#[derive(Clone, Debug, Args)]
+pub struct ReplayOptions {
+    /// The plan.json of a run
+    #[arg(long)]
+    pub plan: PathBuf,
+    #[arg(long, default_value = "valid")]
+    pub expect: String,
+    #[arg(long, default_value = STORE)]
+    pub store: PathBuf,
+    #[arg(long)]
+    pub ferrymq: Option<PathBuf>,
+}
+
+pub fn test(options: &TestOptions) -> Result<u8, Refusal> {
+    let expectation = Expectation::parse(&options.expect)?;
+    let chosen = options.choose()?;
+    let outcome = carry_out(&chosen, &options.store, options.ferrymq.as_deref(), true)?;
+    results::print(&chosen.plan, &outcome);
+    Ok(exit_code(&outcome, &expectation))
+}
+
+pub fn replay(options: &ReplayOptions) -> Result<u8, Refusal> {
+    let expectation = Expectation::parse(&options.expect)?;
+    let chosen = chosen_by(load_plan(&options.plan)?)?;
+    let outcome = carry_out(&chosen, &options.store, options.ferrymq.as_deref(), true)?;
+    results::print(&chosen.plan, &outcome);
+    Ok(exit_code(&outcome, &expectation))
+}
+
+/// Reads a plan.
+pub fn load_plan(path: &Path) -> Result<Plan, Refusal> {
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|error| Refusal::bad(format!("cannot read {}: {error}", path.display())))?;
+    Plan::parse(&text).map_err(|error| Refusal::bad(format!("{}: {error}", path.display())))
+}
+
+/// What the names of a plan mean.
+pub fn chosen_by(plan: Plan) -> Result<Chosen, Refusal> {
+    let system = options::system(&plan.system)?;
+    let mode = options::mode(system, Some(&plan.mode))?;
+    let workload = options::workload(&plan.workload)?;
+    Ok(Chosen { plan, system, mode, workload })
+}
+
+/// 0 for what was expected; else by the verdict.
+pub fn exit_code(outcome: &Outcome, expectation: &Expectation) -> u8 {
+    match (expectation, &outcome.verdict) {
+        (Expectation::Anomaly(name), _) if outcome.findings.has(name) => VALID,
+        // Nothing was found, or something else: the control has failed.
+        (Expectation::Anomaly(_), _) | (Expectation::Valid, Verdict::Invalid) => INVALID,
+        (Expectation::Valid, Verdict::Valid) => VALID,
+        (Expectation::Valid, Verdict::Unknown(_)) => UNKNOWN,
+    }
+}
+
+/// Runs one plan, and leaves its report and its results in its folder.
+pub fn carry_out(
+    chosen: &Chosen,
+    store: &Path,
+    ferrymq: Option<&Path>,
+    progress: bool,
+) -> Result<Outcome, Refusal> {
+    let programs =
+        programs::find(chosen.system, ferrymq).map_err(|error| Refusal::unknown(error.to_string()))?;
+    if chosen.plan.images {
+        storage::enter_private_mounts().map_err(|error| Refusal::bad(error.to_string()))?;
+    }
+    let plan = &chosen.plan;
+    let name = format!("{}-{}", plan.system, plan.workload);
+    let folder = std::path::absolute(store).unwrap_or_else(|_| store.to_owned()).join(name).join(format!(
+        "{}-{}",
+        results::utc_now(),
+        plan.seed
+    ));
+    let setup = Setup {
+        plan: plan.clone(),
+        system: chosen.system,
+        mode: chosen.mode,
+        workload: chosen.workload,
+        programs,
+        folder,
+        progress,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Refusal::crashed(error.to_string()))?;
+    let outcome = runtime.block_on(run::run(&setup)).map_err(|error| refusal(&error))?;
+    let written = results::write(plan, &outcome).and_then(|()| report::write(plan, &outcome));
+    written.map_err(|error| Refusal::unknown(format!("the report cannot be written: {error}")))?;
+    // Only what is looked into later is worth its room.
+    if outcome.verdict == Verdict::Valid {
+        let _ = fs::remove_dir_all(outcome.folder.join("data"));
+    }
+    Ok(outcome)
+}
+
+fn refusal(error: &RunError) -> Refusal {
+    let sentence = error.to_string();
+    match error {
+        RunError::Cluster(ClusterError::Storage(StorageError::NotRoot)) => Refusal::bad(sentence),
+        RunError::Cluster(ClusterError::NotStarted { .. })
+        | RunError::Store { .. }
+        | RunError::NeverServed(_)
+        | RunError::Interrupted => Refusal::unknown(sentence),
+        RunError::History(_) | RunError::Cluster(_) => Refusal { code: CRASHED, sentence },
+    }
+}
