@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferrymq_proto::net::{self, Client};
-use ferrymq_storage::disk::RealDisk;
 use ferrymq_storage::cold::ColdReads;
+use ferrymq_storage::disk::RealDisk;
 use ferrymq_storage::dispatch::{
     Arrival, Arrivals as Dispatched, Derived, DerivedSettings, DerivedThreads, DispatchError,
     OpenDerivedError,
@@ -30,6 +30,7 @@ use crate::server::Counter;
 use crate::services::archive::Archive;
 use crate::services::arrivals::{self, Arrivals};
 use crate::services::assignment::Assignment;
+use crate::services::clients::Clients;
 use crate::services::filters::Filters;
 use crate::services::message::MessageLimits;
 use crate::services::posting::{Posting, TimerRules};
@@ -37,7 +38,6 @@ use crate::services::produce::{Marks, Produce, ProduceRules};
 use crate::services::pull::{Portion, Pull};
 use crate::services::registration::{OwnName, Registration, RegistrationRules};
 use crate::services::topics::{Permission, Topics};
-use crate::services::clients::Clients;
 use crate::services::{groups::Groups, offsets::Offsets, order_locks::OrderLocks};
 use crate::state::files::{ConfigFolder, FileError};
 use crate::state::{self, Command, GroupRules, Stamp, SystemTopics, TopicRules};
@@ -277,13 +277,19 @@ fn recent_bytes(percent_of_memory: u8) -> i64 {
     /// Where the size of the memory cannot be told.
     const SOME: i64 = 4 << 30;
     let status = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = status.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    let total = status
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
     let total = total.map_or(SOME, |kibibytes: i64| kibibytes.saturating_mul(1024));
     total / 100 * i64::from(percent_of_memory)
 }
 
 /// The topics and groups that every broker has.
-async fn create_system_tables(config: &BrokerConfig, tables: &SharedTables, writer: &Writer) -> Result<(), StartError> {
+async fn create_system_tables(
+    config: &BrokerConfig,
+    tables: &SharedTables,
+    writer: &Writer,
+) -> Result<(), StartError> {
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let topics = SystemTopics {
         cluster: config.identity.cluster.clone(),

@@ -29,10 +29,14 @@ pub enum Refusal {
     TooMuch(#[from] TooMuch),
     #[error("[OVERLOAD]system busy, start flow control for a while")]
     Overloaded,
-    #[error("[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while: nothing was done within {0:?}")]
+    #[error(
+        "[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while: nothing was done within {0:?}"
+    )]
     TooSlow(Duration),
 
-    #[error("topic[{0}] not exist, apply first please!\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.")]
+    #[error(
+        "topic[{0}] not exist, apply first please!\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
+    )]
     NoSuchTopic(String),
     #[error("the topic[{topic}] {operation} is forbidden")]
     TopicForbidden { topic: TopicName, operation: &'static str },

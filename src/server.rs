@@ -27,7 +27,11 @@ impl Counter {
         Self { broker, runtime: Handle::current(), tasks: Arc::new(Semaphore::new(TASKS_MAX)) }
     }
 
-    fn spawn(&self, call: Call, lane: fn(Arc<Broker>, ferrymq_proto::command::Command, Connection) -> requests::Task) {
+    fn spawn(
+        &self,
+        call: Call,
+        lane: fn(Arc<Broker>, ferrymq_proto::command::Command, Connection) -> requests::Task,
+    ) {
         let Ok(permit) = Arc::clone(&self.tasks).try_acquire_owned() else {
             return refuse(call, Refusal::Overloaded);
         };

@@ -11,6 +11,7 @@ pub mod checkers;
 pub mod cli;
 pub mod client;
 pub mod cluster;
+pub mod controls;
 pub mod dice;
 pub mod export;
 pub mod faults;

@@ -70,7 +70,8 @@ async fn look_around(settings: &GroupSettings, own: &proto::Introduction, peers:
     let mut members = BTreeMap::from([(NodeId(own.node), settings.itself())]);
     for peer in settings.peers.iter().filter(|peer| peer.name != settings.name) {
         let answer = peers.introduce(peer, own.clone(), ANSWER_TIMEOUT).await;
-        let found = answer.map_err(|error| format!("{} at {} does not answer: {error}", peer.name, peer.address));
+        let found =
+            answer.map_err(|error| format!("{} at {} does not answer: {error}", peer.name, peer.address));
         match found.and_then(|found| judge(peer, &found, own)) {
             Ok(node) => members.insert(node, peer.clone()),
             Err(reason) => return Finding::Waiting(reason),
@@ -78,7 +79,9 @@ async fn look_around(settings: &GroupSettings, own: &proto::Introduction, peers:
     }
     match members.len() == settings.peers.len() {
         true => Finding::Complete(members),
-        false => Finding::Waiting("two nodes have copies of the same folder; every node needs one of its own".into()),
+        false => Finding::Waiting(
+            "two nodes have copies of the same folder; every node needs one of its own".into(),
+        ),
     }
 }
 
@@ -86,7 +89,10 @@ async fn look_around(settings: &GroupSettings, own: &proto::Introduction, peers:
 fn judge(peer: &Member, found: &proto::Introduction, own: &proto::Introduction) -> Result<NodeId, String> {
     let Member { name, address } = peer;
     if found.name != *name {
-        return Err(format!("{address} is {}, not {name}: correct the peers in one of the two configurations", found.name));
+        return Err(format!(
+            "{address} is {}, not {name}: correct the peers in one of the two configurations",
+            found.name
+        ));
     }
     if found.is_initialized {
         return Err(format!(

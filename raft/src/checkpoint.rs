@@ -174,7 +174,8 @@ impl Checkpoints {
     /// Makes the one at an offset the snapshot. `None` when that or a newer one is.
     pub fn publish(&self, offset: LogOffset) -> Option<Checkpoint> {
         let present = self.state().published;
-        let checkpoint = self.whole(Some(offset.0).filter(|chosen| present.is_none_or(|present| present < *chosen))?)?;
+        let checkpoint =
+            self.whole(Some(offset.0).filter(|chosen| present.is_none_or(|present| present < *chosen))?)?;
         self.state().published = Some(offset.0);
         Some(checkpoint)
     }
@@ -224,7 +225,10 @@ impl Bases for Checkpoints {
     fn base_behind(&self, entry: LogId) -> Option<Mark> {
         let bases: Vec<_> = self.state().bases.iter().rev().copied().collect();
         let found = bases.into_iter().filter_map(|base| self.whole(base));
-        found.map(|checkpoint| (checkpoint.last, checkpoint.mark)).find(|(last, _)| *last == Some(entry)).map(|(_, mark)| mark)
+        found
+            .map(|checkpoint| (checkpoint.last, checkpoint.mark))
+            .find(|(last, _)| *last == Some(entry))
+            .map(|(_, mark)| mark)
     }
 }
 

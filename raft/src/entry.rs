@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use ferrymq_storage::frame::{FRAME_HEADER_BYTES, FrameError, FrameHeader, FrameKind};
-use ferrymq_storage::{Mark, LogSpan};
+use ferrymq_storage::{LogSpan, Mark};
 use openraft::entry::{RaftEntry, RaftPayload};
 use openraft::vote::leader_id_std::CommittedLeaderId;
 
@@ -74,7 +74,10 @@ impl Frame {
             return Err(FrameError::BadBodyCrc.into());
         }
         if entry_index(header.index).is_none() {
-            return Err(FrameDamage::Header(FrameError::BadIndex { found: header.index, expected: header.index }));
+            return Err(FrameDamage::Header(FrameError::BadIndex {
+                found: header.index,
+                expected: header.index,
+            }));
         }
         Self::trust(header, bytes)
     }
@@ -218,5 +221,8 @@ impl RaftEntry for Entry {
 pub enum Applied {
     Nothing,
     /// The frame says where its records lie. The replies are those to its commands, in their order.
-    Frame { frame: Frame, replies: Vec<Bytes> },
+    Frame {
+        frame: Frame,
+        replies: Vec<Bytes>,
+    },
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrymq_storage::Term;
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -48,9 +48,15 @@ impl LeadershipTask {
                 let metrics = metrics.borrow_and_update();
                 let term = metrics.current_term;
                 let is_stopped = metrics.running_state.is_err();
-                match metrics.state == ServerState::Leader && !is_stopped && !self.log_store.is_waiting_for_room() {
+                match metrics.state == ServerState::Leader
+                    && !is_stopped
+                    && !self.log_store.is_waiting_for_room()
+                {
                     true => View::Leader { term },
-                    false => View::Other { term, leader: leader_of(&metrics).filter(|leader| leader.node != metrics.id) },
+                    false => View::Other {
+                        term,
+                        leader: leader_of(&metrics).filter(|leader| leader.node != metrics.id),
+                    },
                 }
             };
             match view {

@@ -33,7 +33,13 @@ pub use status::{LeaderHint, Leadership, NodeStatus, Role, Status};
 pub use transport::Links;
 pub use types::{Member, NodeId};
 
-#[allow(missing_debug_implementations, clippy::all, unused_qualifications, clippy::indexing_slicing, clippy::unwrap_used)]
+#[allow(
+    missing_debug_implementations,
+    clippy::all,
+    unused_qualifications,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
 pub(crate) mod proto {
     tonic::include_proto!("ferrymq.raft.v1");
 }

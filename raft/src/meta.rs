@@ -43,9 +43,13 @@ pub(crate) struct NodeMeta {
 
 #[derive(Debug, thiserror::Error)]
 pub enum NodeMetaError {
-    #[error("{path} is damaged in both of its slots; remove the folder, and let this node join the group anew")]
+    #[error(
+        "{path} is damaged in both of its slots; remove the folder, and let this node join the group anew"
+    )]
     Damaged { path: PathBuf },
-    #[error("{path} was written by a newer version ({found}, this program knows {VERSION}); start the newer program")]
+    #[error(
+        "{path} was written by a newer version ({found}, this program knows {VERSION}); start the newer program"
+    )]
     Newer { path: PathBuf, found: u32 },
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
@@ -138,7 +142,9 @@ impl MetaFile {
         if state.meta == before {
             return Ok(());
         }
-        state.save().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
+        state
+            .save()
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
     }
 }
 

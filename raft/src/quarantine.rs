@@ -46,7 +46,8 @@ impl Quarantine {
             sleep(LOOK).await;
             let Some((term, leader)) = self.leader() else { continue };
             let found = self.peers.introduce(&leader, self.own.clone(), ANSWER_TIMEOUT).await;
-            let Some(target) = found.ok().filter(|found| found.is_leader && found.term == term).and_then(|found| found.last)
+            let Some(target) =
+                found.ok().filter(|found| found.is_leader && found.term == term).and_then(|found| found.last)
             else {
                 continue;
             };
@@ -62,7 +63,8 @@ impl Quarantine {
     fn leader(&self) -> Option<(u64, Member)> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
-        let leader = metrics.current_leader.filter(|leader| *leader != metrics.id && metrics.vote.committed)?;
+        let leader =
+            metrics.current_leader.filter(|leader| *leader != metrics.id && metrics.vote.committed)?;
         // Before that, nobody has looked at what is missing.
         metrics.last_log_index?;
         Some((metrics.current_term, metrics.membership_config.get_node(&leader)?.clone()))
@@ -86,7 +88,10 @@ impl Quarantine {
             sleep(LOOK).await;
         }
         let (durable, is_durable) = oneshot::channel();
-        self.log.when_durable(self.log.written(), Box::new(move |result| drop(durable.send(result))));
+        let done = Box::new(move |result| {
+            let _ = durable.send(result);
+        });
+        self.log.when_durable(self.log.written(), done);
         is_durable.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
         Ok(true)
     }

@@ -104,7 +104,8 @@ impl GroupSettings {
 
     /// The peers in one order, as RocketMQ writes them: what two nodes can compare.
     pub(crate) fn peer_list(&self) -> String {
-        let mut peers: Vec<_> = self.peers.iter().map(|peer| format!("{}-{}", peer.name, peer.address)).collect();
+        let mut peers: Vec<_> =
+            self.peers.iter().map(|peer| format!("{}-{}", peer.name, peer.address)).collect();
         peers.sort();
         peers.join(";")
     }

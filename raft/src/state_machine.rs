@@ -22,7 +22,8 @@ use crate::entry::{Applied, Entry, Frame, Payload};
 use crate::log_store::LogStore;
 use crate::types::{LogId, SnapshotMeta, StoredMembership, Types};
 
-type SnapshotOf = Snapshot<openraft::vote::leader_id_std::CommittedLeaderId<u64>, crate::NodeId, crate::Member, Bytes>;
+type SnapshotOf =
+    Snapshot<openraft::vote::leader_id_std::CommittedLeaderId<u64>, crate::NodeId, crate::Member, Bytes>;
 
 /// How far entries are applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +62,11 @@ impl StateMachine {
         }
         if let Some(purged) = machine.log_store.purged() {
             let oldest = machine.checkpoints.publish_behind(purged);
-            oldest.ok_or_else(|| io::Error::other(format!("there is no checkpoint behind entry {purged}, where the log begins")))?;
+            oldest.ok_or_else(|| {
+                io::Error::other(format!(
+                    "there is no checkpoint behind entry {purged}, where the log begins"
+                ))
+            })?;
         }
         Ok(machine)
     }
@@ -123,7 +128,8 @@ impl StateMachine {
 
     fn apply_commands(&self, frame: &Frame) -> io::Result<Vec<Bytes>> {
         let commands = command::commands_of(&frame.body());
-        let commands = commands.ok_or_else(|| io::Error::other(format!("{frame:?} holds something else than records")))?;
+        let commands = commands
+            .ok_or_else(|| io::Error::other(format!("{frame:?} holds something else than records")))?;
         let at = At { index: frame.header().index, term: frame.header().term };
         Ok(commands.iter().map(|command| self.app.apply(at, command)).collect())
     }
@@ -142,7 +148,12 @@ impl StateMachine {
             state: state.into(),
         };
         let (durable, is_durable) = oneshot::channel();
-        self.log.when_durable(confirmed.offset, Box::new(move |result| drop(durable.send(result))));
+        self.log.when_durable(
+            confirmed.offset,
+            Box::new(move |result| {
+                let _ = durable.send(result);
+            }),
+        );
         let checkpoints = Arc::clone(&self.checkpoints);
         tokio::spawn(async move {
             if !matches!(is_durable.await, Ok(Ok(()))) {
@@ -204,7 +215,10 @@ impl RaftStateMachine<Types> for StateMachine {
         let checkpoint = Checkpoint::decode(snapshot)?;
         self.check(&checkpoint)?;
         if checkpoint.meta() != *meta {
-            return Err(io::Error::other(format!("a checkpoint behind {:?} came as the one behind {meta}", checkpoint.last)));
+            return Err(io::Error::other(format!(
+                "a checkpoint behind {:?} came as the one behind {meta}",
+                checkpoint.last
+            )));
         }
         let (log_store, checkpoints, app) =
             (self.log_store.clone(), Arc::clone(&self.checkpoints), Arc::clone(&self.app));

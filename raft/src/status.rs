@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::{Index, Term};
-use openraft::{Instant, ServerState};
 use openraft::metrics::RaftMetrics;
+use openraft::{Instant, ServerState};
 
 use crate::state_machine::Progress;
 use crate::types::{Member, NodeId, Types, frame_index, index_of};
@@ -98,7 +98,8 @@ pub(crate) fn nodes_of(metrics: &RaftMetrics<Types>) -> Vec<NodeStatus> {
     let last = metrics.last_log_index.map(frame_index).unwrap_or_default();
     let voters: Vec<_> = metrics.membership_config.voter_ids().collect();
     let status = |(node, member): (&NodeId, &Member)| {
-        let matched = metrics.replication.as_ref().and_then(|all| all.get(node)).map(|matched| index_of(*matched));
+        let matched =
+            metrics.replication.as_ref().and_then(|all| all.get(node)).map(|matched| index_of(*matched));
         let heard = metrics.heartbeat.as_ref().and_then(|all| all.get(node)).and_then(Option::as_ref);
         NodeStatus {
             node: *node,

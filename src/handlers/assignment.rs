@@ -24,7 +24,8 @@ pub async fn share(broker: &Arc<Broker>, request: &Command, _connection: &Connec
     };
     let queues = broker.assignment.share(&wish, clients).await;
     let assigned = |queue| Assignment { attachments: None, queue, mode: ConsumeMode::Pull };
-    let assignments = Assignments { assignments: queues.map(|queues| queues.into_iter().map(assigned).collect()) };
+    let assignments =
+        Assignments { assignments: queues.map(|queues| queues.into_iter().map(assigned).collect()) };
     Ok(Reply::body(json::to_string(&assignments, Dialect::Fastjson)))
 }
 

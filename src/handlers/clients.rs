@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferrymq_proto::bodies::{
-    ClientCheck, Connection as ClientConnection, ConsumerConnections, ConsumerData, ConsumerList, ConsumeType,
-    GroupSubscription, HeartbeatData, ProducerConnections, ProducerInfo, ProducerTable,
+    ClientCheck, Connection as ClientConnection, ConsumeType, ConsumerConnections, ConsumerData,
+    ConsumerList, GroupSubscription, HeartbeatData, ProducerConnections, ProducerInfo, ProducerTable,
 };
 use ferrymq_proto::code::{RequestCode, ResponseCode};
 use ferrymq_proto::command::Command;
@@ -48,7 +48,7 @@ pub fn heartbeat(broker: &Arc<Broker>, call: Call) {
     };
     let needs = unmet(broker, &heartbeat);
     if needs.is_empty() {
-        return hear(broker, call, heartbeat);
+        return hear(broker, call, &heartbeat);
     }
     let (broker, runtime) = (Arc::clone(broker), broker.runtime.clone());
     runtime.spawn(async move {
@@ -58,7 +58,7 @@ pub fn heartbeat(broker: &Arc<Broker>, call: Call) {
                 tracing::warn!(group = %need.group, %refusal, "a group is not ready for its consumers");
             }
         }
-        hear(&broker, call, heartbeat);
+        hear(&broker, call, &heartbeat);
     });
 }
 
@@ -78,7 +78,9 @@ fn read_heartbeat(request: &Command) -> Result<HeartbeatData, Refusal> {
 pub fn client_id(text: &str) -> Result<ClientId, Refusal> {
     if text.is_empty() || text.len() > CLIENT_ID_BYTES_MAX {
         let bytes = text.len();
-        return Err(Refusal::Parameter(format!("a client id has 1 to {CLIENT_ID_BYTES_MAX} bytes, not {bytes}")));
+        return Err(Refusal::Parameter(format!(
+            "a client id has 1 to {CLIENT_ID_BYTES_MAX} bytes, not {bytes}"
+        )));
     }
     if text.chars().any(char::is_control) {
         return Err(Refusal::Parameter("a client id has no control characters".to_owned()));
@@ -87,9 +89,13 @@ pub fn client_id(text: &str) -> Result<ClientId, Refusal> {
 }
 
 /// The groups in a heartbeat that are listened to.
-fn consumers<'h>(broker: &Broker, heartbeat: &'h HeartbeatData) -> impl Iterator<Item = (GroupName, &'h ConsumerData)> {
+fn consumers<'h>(
+    broker: &Broker,
+    heartbeat: &'h HeartbeatData,
+) -> impl Iterator<Item = (GroupName, &'h ConsumerData)> {
     let refuses_pull = broker.pull_rules.refuses_pull_consumers;
-    let welcome = move |consumer: &&ConsumerData| !refuses_pull || consumer.consume_type != ConsumeType::Actively;
+    let welcome =
+        move |consumer: &&ConsumerData| !refuses_pull || consumer.consume_type != ConsumeType::Actively;
     let named = |consumer: &'h ConsumerData| Some((GroupName::parse(&consumer.group_name).ok()?, consumer));
     heartbeat.consumers.iter().filter(welcome).filter_map(named)
 }
@@ -104,8 +110,8 @@ fn unmet(broker: &Broker, heartbeat: &HeartbeatData) -> Vec<Need> {
     consumers(broker, heartbeat).map(need).filter(|need| !broker.groups.is_met(need)).collect()
 }
 
-fn hear(broker: &Broker, call: Call, heartbeat: HeartbeatData) {
-    let reply = register(broker, &call, &heartbeat).map(|wants_all| {
+fn hear(broker: &Broker, call: Call, heartbeat: &HeartbeatData) {
+    let reply = register(broker, &call, heartbeat).map(|wants_all| {
         let header = HeartbeatReply {
             is_support_heart_beat_v2: Some(true),
             // Java says so to whoever does not ask.
@@ -238,7 +244,10 @@ pub fn producers(broker: &Broker, _request: &Command, _connection: &Connection) 
         version: member.caller.version,
     };
     let producers = broker.clients.look(|table| {
-        table.producer_groups().map(|(group, members)| (group.to_string(), members.map(info).collect())).collect()
+        table
+            .producer_groups()
+            .map(|(group, members)| (group.to_string(), members.map(info).collect()))
+            .collect()
     });
     Ok(body(&ProducerTable { producers }))
 }
@@ -266,7 +275,8 @@ pub async fn running_info(broker: &Arc<Broker>, request: &Command, _connection: 
 pub async fn consume_directly(broker: &Arc<Broker>, request: &Command, _connection: &Connection) -> Answer {
     let header = ConsumeDirectly::decode(&request.fields)?;
     let id = header.message_id.as_deref().unwrap_or_default();
-    let unreadable = |error| Refusal::Failed(format!("the id of the message is none of a stored one: {error}"));
+    let unreadable =
+        |error| Refusal::Failed(format!("the id of the message is none of a stored one: {error}"));
     let id = OffsetMessageId::parse(id).map_err(unreadable)?;
     let message = broker.archive.record(id.log_offset).ok_or(Refusal::NoMessageAt(id.log_offset))?;
     let (topic_flag, group_flag) = {
@@ -310,7 +320,12 @@ async fn relay(broker: &Broker, group: &str, client: &str, question: Command) ->
         return Err(Refusal::ClientTooOld { client: client.to_owned(), version: member.caller.version });
     }
     let answer = broker.clients.ask(group, &member, question, ANSWER_WAIT).await?;
-    Ok(Reply { code: ResponseCode(answer.code), remark: answer.remark, fields: Some(answer.fields), body: answer.body })
+    Ok(Reply {
+        code: ResponseCode(answer.code),
+        remark: answer.remark,
+        fields: Some(answer.fields),
+        body: answer.body,
+    })
 }
 
 fn body(body: &impl json::ToJson) -> Reply {

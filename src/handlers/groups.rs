@@ -33,8 +33,10 @@ pub async fn put_all(broker: &Arc<Broker>, request: &Command, _connection: &Conn
 /// 201. Whoever asks for a page gets as much as it asks for.
 pub fn table(broker: &Broker, request: &Command, _connection: &Connection) -> Answer {
     let header = GetGroupTable::decode(&request.fields)?;
-    let number = |given: Option<i32>, otherwise| given.map_or(otherwise, |given| usize::try_from(given).unwrap_or(0));
-    let (table, total) = broker.groups.table(number(header.group_seq, 0), number(header.max_group_num, usize::MAX));
+    let number =
+        |given: Option<i32>, otherwise| given.map_or(otherwise, |given| usize::try_from(given).unwrap_or(0));
+    let (table, total) =
+        broker.groups.table(number(header.group_seq, 0), number(header.max_group_num, usize::MAX));
     let reply = GroupTableReply { total_group_num: i32::try_from(total).ok() };
     Ok(Reply::header(&reply).with_body(json::to_string(&table, Dialect::Fastjson)))
 }
@@ -52,7 +54,8 @@ pub async fn delete(broker: &Arc<Broker>, request: &Command, _connection: &Conne
 /// 352.
 pub fn config(broker: &Broker, request: &Command, _connection: &Connection) -> Answer {
     let header = GetGroupConfig::decode(&request.fields)?;
-    let config = broker.groups.find(&header.group).ok_or_else(|| Refusal::NoSuchGroup(header.group.to_string()))?;
+    let config =
+        broker.groups.find(&header.group).ok_or_else(|| Refusal::NoSuchGroup(header.group.to_string()))?;
     Ok(body(&*config))
 }
 

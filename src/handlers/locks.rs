@@ -45,7 +45,9 @@ impl Asked {
         let body: QueueLocks = json::from_slice(&request.body)?;
         let queues = body.queues.len();
         if queues > QUEUES_AT_ONCE_MAX {
-            return Err(Refusal::Parameter(format!("{queues} queues are more than the {QUEUES_AT_ONCE_MAX} allowed")));
+            return Err(Refusal::Parameter(format!(
+                "{queues} queues are more than the {QUEUES_AT_ONCE_MAX} allowed"
+            )));
         }
         let group = GroupName::parse(&body.consumer_group)?;
         Ok(Self { group, client: client_id(&body.client_id)?, named: body.queues })

@@ -85,7 +85,8 @@ fn create_and_submit(broker: &Arc<Broker>, call: Call, header: SendMessageV2) {
 }
 
 fn answer(broker: &Broker, call: Call, topic: &str, result: Result<Receipt, Refusal>) {
-    let reply = result.map(|receipt| Reply::header(&reply(broker, topic, receipt)).with_code(ResponseCode::SUCCESS));
+    let reply =
+        result.map(|receipt| Reply::header(&reply(broker, topic, receipt)).with_code(ResponseCode::SUCCESS));
     let command = answered(&call.request, reply);
     call.answer(command);
 }

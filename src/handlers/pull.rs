@@ -74,8 +74,13 @@ fn pull_checked(broker: &Arc<Broker>, call: Call, header: PullMessage) {
     }
     if let Some(offset) = broker.offsets.take_reset(&header.consumer_group, &topic, header.queue_id) {
         let span = broker.pull.span(&topic, header.queue_id).ok().flatten().unwrap_or_default();
-        let pulled =
-            Pulled { status: Status::OffsetReset, next: offset, span, messages: 0, body: bytes::Bytes::new() };
+        let pulled = Pulled {
+            status: Status::OffsetReset,
+            next: offset,
+            span,
+            messages: 0,
+            body: bytes::Bytes::new(),
+        };
         return answer(broker, call, &checked, Ok(pulled));
     }
     read(broker, call, checked, header.sys_flag & WAITS != 0);
@@ -170,7 +175,11 @@ fn check(broker: &Broker, header: PullMessage, is_lite: bool) -> Result<Checked,
         return Err(Refusal::TopicForbidden { topic: name, operation: "pulling message" });
     }
     if header.queue_id.0 < 0 || header.queue_id.0 >= topic.read_queue_nums {
-        return Err(Refusal::NoSuchQueue { topic: name, queue: header.queue_id, queues: topic.read_queue_nums });
+        return Err(Refusal::NoSuchQueue {
+            topic: name,
+            queue: header.queue_id,
+            queues: topic.read_queue_nums,
+        });
     }
     if header.sys_flag & CLASS_FILTER != 0 {
         return Err(Refusal::FilterUnsupported("class".to_owned()));
@@ -202,7 +211,8 @@ fn filter_of(
     if !group.consume_broadcast_enable && model == MessageModel::Broadcasting {
         return Err(Refusal::BroadcastForbidden(header.consumer_group.to_string()));
     }
-    if broker.tables.read().groups().forbidden(&header.consumer_group, topic.as_str()) & permission::READ != 0 {
+    if broker.tables.read().groups().forbidden(&header.consumer_group, topic.as_str()) & permission::READ != 0
+    {
         return Err(Refusal::GroupForbidden(header.consumer_group.to_string()));
     }
     let subscription = broker.clients.subscription(&header.consumer_group, topic.as_str());
@@ -246,7 +256,12 @@ fn answer(broker: &Broker, call: Call, checked: &Checked, result: Result<Pulled,
             group_sys_flag: Some(checked.group.group_sys_flag),
             forbidden_type: None,
         };
-        broker.offsets.pulled(&checked.header.consumer_group, &checked.question.topic, checked.question.queue, pulled.next);
+        broker.offsets.pulled(
+            &checked.header.consumer_group,
+            &checked.question.topic,
+            checked.question.queue,
+            pulled.next,
+        );
         Reply::header(&header).with_code(code).with_remark(pulled.status.name()).with_body(pulled.body)
     });
     let command = answered(&call.request, reply);

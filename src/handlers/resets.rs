@@ -44,7 +44,8 @@ pub async fn reset(broker: &Arc<Broker>, command: &Command, _connection: &Connec
         reset_consumers(broker, &header, &config)?
     };
     tracing::info!(group = %header.group, %topic, queues = lines.len(), "offsets are reset");
-    let offset_table = lines.iter().map(|line| (queue_of(broker, &header.topic, line.queue), line.next)).collect();
+    let offset_table =
+        lines.iter().map(|line| (queue_of(broker, &header.topic, line.queue), line.next)).collect();
     Ok(Reply::body(json::to_string(&QueueOffsets { offset_table }, Dialect::Fastjson)))
 }
 
@@ -75,7 +76,11 @@ async fn reset_here(
     Ok(lines)
 }
 
-fn reset_consumers(broker: &Broker, header: &ResetOffset, config: &TopicConfig) -> Result<Vec<QueueLine>, Refusal> {
+fn reset_consumers(
+    broker: &Broker,
+    header: &ResetOffset,
+    config: &TopicConfig,
+) -> Result<Vec<QueueLine>, Refusal> {
     let mut lines = Vec::new();
     for queue in (0..config.write_queue_nums).map(QueueId) {
         let missing = || Refusal::Failed(format!("The consumer group <{}> not exist", header.group));
@@ -128,7 +133,10 @@ fn reset_request(broker: &Broker, header: &ResetOffset, lines: &[QueueLine], lan
             queue_id: line.queue,
             topic: header.topic.to_string(),
         };
-        json::to_string(&QueueOffsetList { offset_table: lines.iter().map(offset).collect() }, Dialect::Fastjson)
+        json::to_string(
+            &QueueOffsetList { offset_table: lines.iter().map(offset).collect() },
+            Dialect::Fastjson,
+        )
     } else {
         let offset = |line: &QueueLine| (queue_of(broker, &header.topic, line.queue), line.next);
         json::to_string(&QueueOffsets { offset_table: lines.iter().map(offset).collect() }, Dialect::Fastjson)
@@ -154,7 +162,9 @@ pub async fn status(broker: &Arc<Broker>, command: &Command, _connection: &Conne
         check_version(&member)?;
         if wanted.is_empty() || member.caller.client.as_str() == wanted {
             let (broker, header) = (Arc::clone(broker), header.clone());
-            answers.spawn(async move { (member.caller.client.to_string(), ask_status(&broker, &header, &member).await) });
+            answers.spawn(async move {
+                (member.caller.client.to_string(), ask_status(&broker, &header, &member).await)
+            });
         }
     }
     let mut consumer_table = BTreeMap::new();
@@ -172,11 +182,15 @@ async fn ask_status(
     header: &GetConsumerStatus,
     member: &Member,
 ) -> Option<BTreeMap<MessageQueue, QueueOffset>> {
-    let question = GetClientStatus { topic: header.topic.clone(), group: header.group.clone(), client_addr: None };
+    let question =
+        GetClientStatus { topic: header.topic.clone(), group: header.group.clone(), client_addr: None };
     let answer = broker.clients.ask(&header.group, member, request(&question, ""), STATUS_WAIT).await.ok()?;
     if answer.code != ResponseCode::SUCCESS.0 || answer.body.is_empty() {
         return None;
     }
     let status = json::from_slice::<ConsumerStatus>(&answer.body);
-    status.inspect_err(|error| tracing::warn!(%error, "a consumer's answer cannot be read")).ok().map(|status| status.message_queue_table)
+    status
+        .inspect_err(|error| tracing::warn!(%error, "a consumer's answer cannot be read"))
+        .ok()
+        .map(|status| status.message_queue_table)
 }

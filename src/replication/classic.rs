@@ -134,7 +134,8 @@ impl Replicator for Classic {
     fn stop(&self) {
         self.messages.close();
         self.changes.close();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a thread that writes ended with a panic");

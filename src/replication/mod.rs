@@ -51,11 +51,17 @@ pub enum Wait {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotStored {
-    #[error("service not available now. It may be caused by one of the following reasons: the broker's disk is full ({0}), messages are put to the slave, message store has been shut down, etc.")]
+    #[error(
+        "service not available now. It may be caused by one of the following reasons: the broker's disk is full ({0}), messages are put to the slave, message store has been shut down, etc."
+    )]
     DiskFull(String),
-    #[error("service not available now. It may be caused by one of the following reasons: this node does not lead its group")]
+    #[error(
+        "service not available now. It may be caused by one of the following reasons: this node does not lead its group"
+    )]
     NotLeader,
-    #[error("service not available now. It may be caused by one of the following reasons: the broker is stopping")]
+    #[error(
+        "service not available now. It may be caused by one of the following reasons: the broker is stopping"
+    )]
     Stopping,
     /// Too much waits to be written already.
     #[error("[PC_SYNCHRONIZED]broker busy, start flow control for a while: {0} bytes wait to be written")]

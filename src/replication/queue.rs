@@ -73,9 +73,8 @@ impl<T> WaitingQueue<T> {
         let mut taken = Vec::new();
         let mut taken_bytes = 0;
         while taken.len() < items_max
-            && let Some((item, bytes)) = state
-                .items
-                .pop_front_if(|(_, bytes)| taken_bytes == 0 || taken_bytes + *bytes <= bytes_max)
+            && let Some((item, bytes)) =
+                state.items.pop_front_if(|(_, bytes)| taken_bytes == 0 || taken_bytes + *bytes <= bytes_max)
         {
             taken_bytes += bytes;
             state.bytes -= bytes;

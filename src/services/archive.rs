@@ -95,8 +95,11 @@ impl Archive {
         if size > RECORD_BYTES_MAX {
             return None;
         }
-        let bytes =
-            if size <= first.len() { first.slice(..size) } else { self.log.read_confirmed(offset, size).ok()? };
+        let bytes = if size <= first.len() {
+            first.slice(..size)
+        } else {
+            self.log.read_confirmed(offset, size).ok()?
+        };
         let (record, decoded) = Record::decode(&bytes).ok()?;
         // An offset that comes from outside may point into the middle of something that looks like a record.
         (decoded == size && record.log_offset == offset).then_some(bytes)

@@ -65,7 +65,8 @@ impl Groups {
         let retry = format!("{RETRY_PREFIX}{}", need.group);
         let tables = self.tables.read();
         let topic = tables.topics().find(&retry);
-        tables.groups().find(need.group.as_str()).is_some() && topic.is_some_and(|topic| topic.order == need.is_ordered)
+        tables.groups().find(need.group.as_str()).is_some()
+            && topic.is_some_and(|topic| topic.order == need.is_ordered)
     }
 
     /// Sees to it that the tables have what a consumer needs. Whether its group exists now.
@@ -77,7 +78,8 @@ impl Groups {
             Err(Refusal::NoSuchGroup(_)) => return Ok(false),
             Err(refusal) => return Err(refusal),
         };
-        let retry = self.topics.ensure_retry(&need.group, config.retry_queue_nums, need.is_ordered, need.unit_mode);
+        let retry =
+            self.topics.ensure_retry(&need.group, config.retry_queue_nums, need.is_ordered, need.unit_mode);
         match retry.await {
             Ok(()) | Err(Refusal::NotStored(NotStored::NotLeader)) => Ok(true),
             Err(refusal) => Err(refusal),
@@ -92,7 +94,8 @@ impl Groups {
                 configs.len()
             )));
         }
-        let groups: Result<Vec<_>, Refusal> = configs.into_iter().map(|config| self.configured(config)).collect();
+        let groups: Result<Vec<_>, Refusal> =
+            configs.into_iter().map(|config| self.configured(config)).collect();
         let groups = groups?;
         if !groups.is_empty() {
             self.writer.change(Command::PutGroups { groups, stamp: self.topics.stamp() }).await?;

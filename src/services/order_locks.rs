@@ -68,7 +68,12 @@ impl OrderLocks {
     }
 
     /// Frees those of the queues that the client holds.
-    pub async fn unlock(&self, group: &GroupName, client: &ClientId, queues: Vec<TopicQueue>) -> Result<(), Refusal> {
+    pub async fn unlock(
+        &self,
+        group: &GroupName,
+        client: &ClientId,
+        queues: Vec<TopicQueue>,
+    ) -> Result<(), Refusal> {
         let release = {
             let tables = self.tables.read();
             self.leases().release(tables.locks(), group, client, queues)

@@ -98,8 +98,7 @@ impl Posting {
         let level = message.delay_level();
         if level > 0 {
             // The level wins over a moment.
-            for name in
-                [property::TIMER_DELIVER_MS, property::TIMER_DELAY_SECONDS, property::TIMER_DELAY_MS]
+            for name in [property::TIMER_DELIVER_MS, property::TIMER_DELAY_SECONDS, property::TIMER_DELAY_MS]
             {
                 message.properties.remove(name);
             }
@@ -158,6 +157,7 @@ fn remember_place(message: &mut Message) -> Result<(), NotStored> {
     message.set(property::REAL_QUEUE_ID, &queue.to_string())
 }
 
+#[derive(Clone, Copy)]
 enum Wanted {
     At(Timestamp),
     /// It says something that is no time.

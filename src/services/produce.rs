@@ -99,7 +99,11 @@ impl Produce {
         marks: Marks,
         rules: ProduceRules,
     ) -> Self {
-        let origin = Origin { ip: marks.store_host.ip(), process: std::process::id() as u16, instance: ORIGIN_INSTANCE };
+        let origin = Origin {
+            ip: marks.store_host.ip(),
+            process: std::process::id() as u16,
+            instance: ORIGIN_INSTANCE,
+        };
         Self { tables, topics, locks, posting, marks, rules, origin, turn: AtomicU32::new(0) }
     }
 
@@ -113,7 +117,10 @@ impl Produce {
         // In a broker that takes no more, ordered messages must not go elsewhere unnoticed.
         let found = self.tables.read().topics().find(submission.topic).cloned();
         if !topics.broker_permission().may_write() && found.as_ref().is_some_and(|topic| topic.order) {
-            return Err(Refusal::BrokerForbidden { address: topics.broker_ip(), operation: "sending message" });
+            return Err(Refusal::BrokerForbidden {
+                address: topics.broker_ip(),
+                operation: "sending message",
+            });
         }
         if found.is_none() || SystemTopic::ALL.iter().any(|system| submission.topic == system.as_str()) {
             let name = TopicName::parse_new(submission.topic)?;
@@ -202,11 +209,15 @@ impl Produce {
             message.set(property::UNIQUE_KEY, &self.unique_key())?;
         }
         message.set(property::CLUSTER, &self.marks.cluster)?;
-        let is_compacted = topic.attributes.get("cleanup.policy").is_some_and(|policy| policy == "COMPACTION");
+        let is_compacted =
+            topic.attributes.get("cleanup.policy").is_some_and(|policy| policy == "COMPACTION");
         if is_compacted && message.properties.get(property::KEYS).is_none() {
             return Err(Refusal::MessageIllegal("Required message key is missing".to_owned()));
         }
-        let prepares = message.properties.get(property::TRANSACTION_PREPARED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let prepares = message
+            .properties
+            .get(property::TRANSACTION_PREPARED)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let is_retried = message.reconsume_times > 0 && message.delay_level() > 0;
         if prepares && !is_retried {
             if self.rules.refuses_transactions {
@@ -223,7 +234,8 @@ impl Produce {
         let name = submission.topic.strip_prefix(RETRY_PREFIX).unwrap_or_default();
         let group = self.tables.read().groups().find(name).cloned();
         let group = group.ok_or_else(|| Refusal::NoSuchGroup(name.to_owned()))?;
-        let said = submission.reconsume_times_max.filter(|_| submission.client_version >= SAYS_RECONSUME_TIMES_MAX);
+        let said =
+            submission.reconsume_times_max.filter(|_| submission.client_version >= SAYS_RECONSUME_TIMES_MAX);
         let max = said.unwrap_or(group.retry_max_times);
         if message.reconsume_times > max || self.locks.is_any_held(name) {
             let group = GroupName::parse(name)?;
@@ -261,7 +273,8 @@ impl Produce {
         entries
             .map(|entry| {
                 let entry = entry.map_err(|error| illegal(&error.to_string()))?;
-                let mut properties = PropertyList::read(entry.properties).map_err(|error| illegal(&error.to_string()))?;
+                let mut properties =
+                    PropertyList::read(entry.properties).map_err(|error| illegal(&error.to_string()))?;
                 if properties.get(property::DELAY_LEVEL).is_some_and(|level| level != "0") {
                     return Err(illegal("a message of a batch cannot be delayed"));
                 }
@@ -312,7 +325,8 @@ enum Work {
 }
 
 fn read_properties(text: &str) -> Result<PropertyList, Refusal> {
-    PropertyList::read(Properties::new(text.as_bytes())).map_err(|error| NotStored::Illegal(error.to_string()).into())
+    PropertyList::read(Properties::new(text.as_bytes()))
+        .map_err(|error| NotStored::Illegal(error.to_string()).into())
 }
 
 fn with_tags_of(sys_flag: SysFlag, topic: &TopicConfig) -> SysFlag {

@@ -154,7 +154,8 @@ impl Pull {
         let mut next = question.offset;
         let mut scanned = 0;
         'scan: while scanned < scanned_max && next < span.max {
-            let at_once = if is_selective(&question.filter) { ENTRIES_AT_ONCE } else { wanted.min(ENTRIES_AT_ONCE) };
+            let at_once =
+                if is_selective(&question.filter) { ENTRIES_AT_ONCE } else { wanted.min(ENTRIES_AT_ONCE) };
             let entries = self.archive.entries(&question.topic, question.queue, next, at_once)?;
             if entries.is_empty() {
                 break;
@@ -243,7 +244,9 @@ impl<'a> Gathering<'a> {
             return Ok(());
         }
         self.run = match self.run {
-            Some((start, bytes)) if start.0 + bytes as i64 == entry.log_offset.0 => Some((start, bytes + size)),
+            Some((start, bytes)) if start.0 + bytes as i64 == entry.log_offset.0 => {
+                Some((start, bytes + size))
+            }
             _ => {
                 self.read_run()?;
                 Some((entry.log_offset, size))

@@ -14,7 +14,8 @@ pub fn handle(topic: &str, broker: &str, due: Timestamp, unique_key: &str) -> St
 fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let bits =
+            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
             let index = (bits >> (18 - 6 * place)) as usize & 0x3F;
             let letter = ALPHABET.get(index).copied().unwrap_or(b'=');

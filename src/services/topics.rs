@@ -115,7 +115,9 @@ impl Topics {
             match tables.topics().create_for_message(new, self.rules, stamp) {
                 Ok(command) => Some(command),
                 Err(no_topic) => match name.as_str().strip_prefix(RETRY_PREFIX) {
-                    Some(group) => tables.topics().create_retry(&GroupName::parse(group)?, 1, false, sys_flag, stamp)?,
+                    Some(group) => {
+                        tables.topics().create_retry(&GroupName::parse(group)?, 1, false, sys_flag, stamp)?
+                    }
                     None => {
                         tracing::info!(%no_topic, "a first message creates no topic");
                         return Err(Refusal::NoSuchTopic(name.to_string()));
@@ -136,7 +138,8 @@ impl Topics {
         unit_mode: bool,
     ) -> Result<(), Refusal> {
         let sys_flag = if unit_mode { UNIT_SUBSCRIBED } else { 0 };
-        let command = self.tables.read().topics().create_retry(group, queues, is_ordered, sys_flag, self.stamp())?;
+        let command =
+            self.tables.read().topics().create_retry(group, queues, is_ordered, sys_flag, self.stamp())?;
         self.change(command).await
     }
 

@@ -166,7 +166,8 @@ impl Checkpoint {
     /// Tells Apache's broker up to when records were stored that are in the log, in the queues and in the index.
     pub fn save_apaches(&self, stored: Timestamp, indexed: Timestamp) -> Result<(), PathError> {
         let path = self.folder.join("checkpoint");
-        let times: Vec<u8> = [stored, stored, indexed].into_iter().flat_map(|time| time.0.to_be_bytes()).collect();
+        let times: Vec<u8> =
+            [stored, stored, indexed].into_iter().flat_map(|time| time.0.to_be_bytes()).collect();
         let write = || {
             let file = open_or_create(&*self.disk, &path)?;
             if file.bytes()? < APACHES_BYTES {
@@ -218,7 +219,8 @@ fn decode_good(rest: &mut &[u8]) -> Option<Good> {
     let position = LogOffset(i64::from_be_bytes(take(rest)?));
     let last_store_time = Timestamp(i64::from_be_bytes(take(rest)?));
     let name: [u8; INDEX_NAME_BYTES] = take(rest)?;
-    let name = if name == [0; INDEX_NAME_BYTES] { None } else { Some(String::from_utf8(name.to_vec()).ok()?) };
+    let name =
+        if name == [0; INDEX_NAME_BYTES] { None } else { Some(String::from_utf8(name.to_vec()).ok()?) };
     let header = Header::decode(&take(rest)?);
     let [slots_written] = take::<1>(rest)?;
     let index = IndexState { name, header, slots_written: slots_written == 1 };

@@ -32,8 +32,8 @@ pub mod retention;
 mod room;
 mod scan;
 mod segment;
-mod sums;
 pub mod stamp;
+mod sums;
 mod threads;
 pub mod verify;
 

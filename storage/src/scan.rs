@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 
 use ferrymq_proto::position::LogOffset;
-use ferrymq_proto::record::{self, BLANK_MAGIC, Found, Record};
+use ferrymq_proto::record::{self, BLANK_MAGIC, Found, LOG_OFFSET_AT, Record};
 
 use crate::frame::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameError, FrameHeader};
 use crate::meta::Layout;
@@ -25,8 +25,6 @@ use crate::segment::{BLANK_BYTES, Segment};
 const WINDOW_BYTES: usize = 1 << 20;
 /// What a disk writes whole or not at all.
 const SECTOR_BYTES: usize = 512;
-/// Where a record says at which offset of the log it lies.
-const RECORD_OFFSET_AT: usize = 28;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -162,7 +160,7 @@ fn examine_place(record: &[u8], bytes: u64, spot: Spot) -> Verdict {
     if bytes + BLANK_BYTES > spot.left {
         return Verdict::Damaged(Damage::TooLong { bytes, left: spot.left });
     }
-    let field = record.get(RECORD_OFFSET_AT..).and_then(|rest| rest.first_chunk());
+    let field = record.get(LOG_OFFSET_AT..).and_then(|rest| rest.first_chunk());
     let offset = LogOffset(field.copied().map(i64::from_be_bytes).unwrap_or_default());
     if offset != spot.offset {
         Verdict::Damaged(Damage::BadOffset(offset))

@@ -81,7 +81,12 @@ struct Part {
 
 impl NextOffsets {
     /// Takes the next offset of a queue.
-    fn take(&mut self, topic: &TopicName, queue: QueueId, queues: &Queues) -> Result<QueueOffset, QueueError> {
+    fn take(
+        &mut self,
+        topic: &TopicName,
+        queue: QueueId,
+        queues: &Queues,
+    ) -> Result<QueueOffset, QueueError> {
         let of_topic = match self.0.get_mut(topic) {
             Some(of_topic) => of_topic,
             None => self.0.entry(topic.clone()).or_default(),

@@ -20,16 +20,13 @@ pub struct Demands {
 /// What was not seen. Empty: the run counts.
 pub fn gaps(history: &[Event], demands: &Demands) -> Vec<String> {
     let mut gaps = Vec::new();
-    let mut installed: BTreeMap<&str, u64> = BTreeMap::new();
+    let installed = installed(history);
     let mut acknowledged = 0;
     let mut queues = BTreeSet::new();
     let mut leaders = Vec::new();
     let mut reached = BTreeSet::new();
     for event in history {
         match (&event.op, event.kind) {
-            (Op::Fault(fault), EventType::Info) if fault.result.as_deref() == Some("installed") => {
-                *installed.entry(&fault.fault).or_default() += 1;
-            }
             (Op::Send(value) | Op::Half(value), EventType::Ok) => {
                 acknowledged += value.messages.len() as u64;
                 queues.insert(value.queue);
@@ -60,4 +57,16 @@ pub fn gaps(history: &[Event], demands: &Demands) -> Vec<String> {
         gaps.push("the final reads were not completed".to_owned());
     }
     gaps
+}
+
+/// How often each fault took effect.
+pub fn installed(history: &[Event]) -> BTreeMap<String, u64> {
+    let mut installed = BTreeMap::new();
+    for event in history {
+        let Op::Fault(fault) = &event.op else { continue };
+        if event.kind == EventType::Info && fault.result.as_deref() == Some("installed") {
+            *installed.entry(fault.fault.clone()).or_default() += 1;
+        }
+    }
+    installed
 }

@@ -5,12 +5,16 @@ mod export;
 mod options;
 mod results;
 mod selftest;
+mod suites;
 
 mod test;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub use results::{Results, load as load_results};
+pub use suites::Done;
 
 pub const VALID: u8 = 0;
 pub const INVALID: u8 = 1;
@@ -31,6 +35,8 @@ enum Verb {
     /// Runs one workload under faults, and judges it.
     Test(Box<options::TestOptions>),
 
+    /// Runs a suite of tests, and sums it up.
+    TestAll(suites::SuiteOptions),
     /// Carries out a plan again: the same operations and faults at the same times.
     Replay(test::ReplayOptions),
     /// Judges a history that was written before.
@@ -79,6 +85,7 @@ pub fn main() -> ExitCode {
     let done = std::thread::Builder::new().name("jepsen".to_owned()).spawn(move || match arguments.command {
         Verb::Test(options) => test::test(&options),
 
+        Verb::TestAll(options) => suites::test_all(&options),
         Verb::Replay(options) => test::replay(&options),
         Verb::Check(options) => check::check(&options),
         Verb::Export(options) => export::export(&options),

@@ -69,7 +69,7 @@ pub struct TestOptions {
     /// Modes in which the broker is wrong on purpose; see NEGATIVE_CONTROLS.md
     #[arg(long = "unsafe", value_delimiter = ',')]
     pub unsafe_modes: Vec<String>,
-    /// valid, or invalid:NAME: the run is a success if that anomaly is found
+    /// valid, or invalid:NAME|NAME: the run is a success if one of these anomalies is found
     #[arg(long, default_value = "valid")]
     pub expect: String,
     /// Where runs are kept
@@ -84,15 +84,21 @@ pub struct TestOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expectation {
     Valid,
-    Anomaly(String),
+    /// One of these.
+    Anomaly(Vec<String>),
 }
 
 impl Expectation {
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         match text.split_once(':') {
             None if text == "valid" => Ok(Self::Valid),
-            Some(("invalid", name)) if checkers::is_anomaly(name) => Ok(Self::Anomaly(name.to_owned())),
-            Some(("invalid", name)) => Err(Refusal::bad(format!("no checker reports {name}"))),
+            Some(("invalid", names)) => {
+                let names: Vec<String> = names.split('|').map(str::to_owned).collect();
+                match names.iter().find(|name| !checkers::is_anomaly(name)) {
+                    Some(name) => Err(Refusal::bad(format!("no checker reports {name}"))),
+                    None => Ok(Self::Anomaly(names)),
+                }
+            }
             _ => Err(Refusal::bad(format!("--expect is valid or invalid:NAME, not {text}"))),
         }
     }
@@ -355,8 +361,11 @@ mod tests {
     #[test]
     fn expectations() {
         assert_eq!(Expectation::parse("valid").expect("one"), Expectation::Valid);
-        assert_eq!(Expectation::parse("invalid:lost").expect("one"), Expectation::Anomaly("lost".to_owned()));
-        for wrong in ["invalid", "invalid:found", "maybe"] {
+        assert_eq!(
+            Expectation::parse("invalid:lost").expect("one"),
+            Expectation::Anomaly(vec!["lost".to_owned()])
+        );
+        for wrong in ["invalid", "invalid:found", "invalid:lost|found", "maybe"] {
             assert!(Expectation::parse(wrong).is_err(), "{wrong}");
         }
     }

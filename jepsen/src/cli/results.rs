@@ -1,5 +1,6 @@
 //! What a run leaves behind besides its history: `results.json`, `env.json`, `repro.sh`, and what is printed at its end.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -36,6 +37,7 @@ ferrymq_proto::body! {
         unknown: i64 = "unknown",
         faults: i64 = "faults",
         leader_changes: i64 = "leaderChanges",
+        fault_kinds: BTreeMap<String, i64> = "faultKinds",
         events: i64 = "historyEvents",
     }
 
@@ -78,6 +80,7 @@ fn results(outcome: &Outcome) -> Results {
         unknown: count(tally.unknown),
         faults: count(tally.faults),
         leader_changes: count(tally.leader_changes.saturating_sub(1)),
+        fault_kinds: outcome.faults.iter().map(|(name, number)| (name.clone(), count(*number))).collect(),
         events: count(tally.events),
     }
 }

@@ -59,7 +59,7 @@ pub fn chosen_by(plan: Plan) -> Result<Chosen, Refusal> {
 /// 0 for what was expected; else by the verdict.
 pub fn exit_code(outcome: &Outcome, expectation: &Expectation) -> u8 {
     match (expectation, &outcome.verdict) {
-        (Expectation::Anomaly(name), _) if outcome.findings.has(name) => VALID,
+        (Expectation::Anomaly(names), _) if names.iter().any(|name| outcome.findings.has(name)) => VALID,
         // Nothing was found, or something else: the control has failed.
         (Expectation::Anomaly(_), _) | (Expectation::Valid, Verdict::Invalid) => INVALID,
         (Expectation::Valid, Verdict::Valid) => VALID,

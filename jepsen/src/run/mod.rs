@@ -3,6 +3,7 @@
 mod finale;
 mod progress;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     pub findings: Findings,
     pub tally: Tally,
+    /// How often each fault took effect.
+    pub faults: BTreeMap<String, u64>,
     pub folder: PathBuf,
 }
 
@@ -116,7 +119,8 @@ pub fn judge(plan: &Plan, folder: &Path, tally: Tally) -> Result<Outcome, RunErr
     let findings = checkers::judge(&history)?;
     let gaps = coverage::gaps(&history, &plan.demands());
     let verdict = verdict(&findings, gaps);
-    Ok(Outcome { verdict, findings, tally, folder: folder.to_owned() })
+    let faults = coverage::installed(&history);
+    Ok(Outcome { verdict, findings, tally, faults, folder: folder.to_owned() })
 }
 
 /// A group that did not become whole has not shown that it kept everything: that alone is no proof that it did not.

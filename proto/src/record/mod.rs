@@ -21,7 +21,8 @@ pub mod tag;
 pub use decode::{Record, RecordError, Records};
 pub use encode::{EncodeError, NewRecord, NotARecord, stamp};
 pub use layout::{
-    BLANK_MAGIC, Compression, LOG_OFFSET_AT, QUEUE_OFFSET_AT, SysFlag, TransactionState, Version, checksum, stored_at,
+    BLANK_MAGIC, Compression, LOG_OFFSET_AT, QUEUE_OFFSET_AT, SysFlag, TransactionState, Version, checksum,
+    stored_at,
 };
 pub use properties::{Properties, PropertyError, PropertyList, names as property};
 pub use scan::{Found, scan};

@@ -74,7 +74,8 @@ impl State {
 impl Frames {
     /// Of a log that begins and ends so. Reads one header per segment, and the whole of the last one.
     pub fn open(log: Log, start: Mark, end: Mark) -> Result<Self, FrameReadError> {
-        let mut state = State { start, end, segments: Segments::new(log.segment_bytes()), tail: Tail::default() };
+        let mut state =
+            State { start, end, segments: Segments::new(log.segment_bytes()), tail: Tail::default() };
         if end.chain.index > start.chain.index {
             let mut base = start.offset;
             while base < end.offset {
@@ -215,7 +216,12 @@ impl Frames {
     }
 
     /// Cuts a window that begins with a frame into its whole frames, at least one.
-    fn cut_window(&self, mut window: Bytes, first: Index, at: LogOffset) -> Result<Vec<Frame>, FrameReadError> {
+    fn cut_window(
+        &self,
+        mut window: Bytes,
+        first: Index,
+        at: LogOffset,
+    ) -> Result<Vec<Frame>, FrameReadError> {
         let mut frames = Vec::new();
         let (mut index, mut offset) = (first, at);
         loop {
@@ -275,7 +281,9 @@ fn walk(log: &Log, base: LogOffset, end: LogOffset) -> Result<Vec<u32>, FrameRea
             window_at = offset;
             at = 0;
         }
-        let Some(head) = window.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEADER_BYTES>()) else { break };
+        let Some(head) = window.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEADER_BYTES>()) else {
+            break;
+        };
         let Ok(header) = FrameHeader::decode(head) else { break };
         positions.push(segments::distance(base, offset) as u32);
         offset = segments::behind(offset, header.frame_bytes());

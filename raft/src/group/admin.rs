@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::GroupHandle;
 use crate::meta::change_meta;
-use crate::status::{LeaderHint, NodeStatus, leader_of};
+use crate::status::{LeaderHint, NodeStatus, Status, leader_of};
 use crate::types::{Member, NodeId};
 
 /// A node that was heard so recently answers.
@@ -19,6 +19,7 @@ const LIVELY: Duration = Duration::from_secs(3);
 const LAG_MAX: u64 = 1000;
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(3);
 const INTRODUCTION_TIMEOUT: Duration = Duration::from_secs(3);
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +42,9 @@ impl GroupHandle {
         let mut by_name = nodes.iter().filter(|status| status.member.name == node);
         let first = by_name.next();
         if let (Some(_), Some(_)) = (first, by_name.next()) {
-            return Err(AdminError::Refused(format!("two nodes are called {node}: name the one you mean by its number")));
+            return Err(AdminError::Refused(format!(
+                "two nodes are called {node}: name the one you mean by its number"
+            )));
         }
         by_number.or(first).cloned().ok_or_else(|| AdminError::NoSuchNode(node.to_owned()))
     }
@@ -55,9 +58,22 @@ impl GroupHandle {
         }
     }
 
+    /// Gives nodes that a new leader has not heard yet a moment to be heard.
+    async fn listen(&self) {
+        let until = Instant::now() + LISTEN_TIMEOUT;
+        let unheard = |status: Status| {
+            let own = status.node;
+            status.nodes.into_iter().any(|node| node.node != own && node.silence.is_none())
+        };
+        while unheard(self.status()) && Instant::now() < until {
+            sleep(LOOK).await;
+        }
+    }
+
     /// Hands the leadership to a node, or to the one that has most of the log, and waits until it has it.
     pub async fn transfer_leader(&self, to: Option<NodeId>) -> Result<NodeId, AdminError> {
         self.check_leads()?;
+        self.listen().await;
         let status = self.status();
         let to = match to.or_else(|| self.successor()) {
             Some(to) => to,
@@ -66,7 +82,10 @@ impl GroupHandle {
         let target = status.nodes.iter().find(|node| node.node == to);
         let target = target.ok_or_else(|| AdminError::NoSuchNode(to.to_string()))?;
         if !target.is_voter {
-            return Err(AdminError::Refused(format!("{} has no voice, and so cannot lead", target.member.name)));
+            return Err(AdminError::Refused(format!(
+                "{} has no voice, and so cannot lead",
+                target.member.name
+            )));
         }
         if to == status.node {
             return Ok(to);
@@ -92,7 +111,9 @@ impl GroupHandle {
         self.check_leads()?;
         let own = crate::proto::Introduction::default();
         let found = self.shared.peers.introduce(&member, own, INTRODUCTION_TIMEOUT).await;
-        let found = found.map_err(|error| AdminError::Refused(format!("{} at {}: {error}", member.name, member.address)))?;
+        let found = found.map_err(|error| {
+            AdminError::Refused(format!("{} at {}: {error}", member.name, member.address))
+        })?;
         if found.name != member.name {
             let text = format!("the node at {} is {}, not {}", member.address, found.name, member.name);
             return Err(AdminError::Refused(text));
@@ -118,6 +139,7 @@ impl GroupHandle {
     /// Gives a learner a voice.
     pub async fn promote(&self, node: NodeId) -> Result<(), AdminError> {
         self.check_leads()?;
+        self.listen().await;
         let status = self.status();
         let target = status.nodes.iter().find(|known| known.node == node);
         let target = target.ok_or_else(|| AdminError::NoSuchNode(node.to_string()))?;
@@ -140,6 +162,7 @@ impl GroupHandle {
     /// Removes a node, with its voice if it has one.
     pub async fn remove(&self, node: NodeId) -> Result<(), AdminError> {
         self.check_leads()?;
+        self.listen().await;
         let status = self.status();
         let target = status.nodes.iter().find(|known| known.node == node);
         let target = target.ok_or_else(|| AdminError::NoSuchNode(node.to_string()))?;
@@ -149,7 +172,10 @@ impl GroupHandle {
         }
         let left: BTreeSet<_> = voters(&status.nodes).filter(|voter| *voter != node).collect();
         if left.is_empty() {
-            return Err(AdminError::Refused(format!("{} is the last one that has a voice", target.member.name)));
+            return Err(AdminError::Refused(format!(
+                "{} is the last one that has a voice",
+                target.member.name
+            )));
         }
         self.check_majority(&left)?;
         self.change(ChangeMembers::RemoveVoters(nodes), false).await
@@ -171,7 +197,10 @@ impl GroupHandle {
         if lively > voters.len() / 2 {
             return Ok(());
         }
-        let text = format!("of the {} nodes that would have a voice, only {lively} answer: the group would stop", voters.len());
+        let text = format!(
+            "of the {} nodes that would have a voice, only {lively} answer: the group would stop",
+            voters.len()
+        );
         Err(AdminError::Refused(text))
     }
 

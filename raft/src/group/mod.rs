@@ -13,6 +13,7 @@ use ferrymq_storage::clock::Clock;
 use ferrymq_storage::disk::Disk;
 use ferrymq_storage::{FramedAppender, Log, LogThreads, Report};
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Instant, ServerState};
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
@@ -24,8 +25,8 @@ use crate::proposer::Proposer;
 use crate::settings::GroupSettings;
 use crate::state_machine::Progress;
 use crate::status::{Around, Leadership, Status, status_of};
-use crate::transport::{Links, RaftHandle};
 use crate::transport::client::Peers;
+use crate::transport::{Links, RaftHandle};
 use crate::types::NodeId;
 
 pub use admin::AdminError;
@@ -132,7 +133,11 @@ impl GroupHandle {
 
     /// Whether this node may still answer for the group: it has heard from a majority within the lease, so that no other can lead.
     pub fn has_lease(&self) -> bool {
-        self.shared.raft.as_leader().is_ok()
+        let metrics = self.shared.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let is_leader = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
+        let acked = metrics.last_quorum_acked.as_ref();
+        is_leader && acked.is_some_and(|acked| acked.elapsed() < self.shared.settings.timing.election_max)
     }
 
     /// As [`has_lease`](Self::has_lease), asked of a majority now, and waited until all that was final at that time is applied.

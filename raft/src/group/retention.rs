@@ -22,7 +22,9 @@ impl GroupHandle {
     pub async fn drop_before(&self, offset: LogOffset) -> io::Result<Option<LogOffset>> {
         let shared = &self.shared;
         let wanted = offset.min(shared.log.confirmed().offset);
-        let Some(mut checkpoint) = shared.checkpoints.newest_until(wanted, self.needed()) else { return Ok(None) };
+        let Some(mut checkpoint) = shared.checkpoints.newest_until(wanted, self.needed()) else {
+            return Ok(None);
+        };
         let Some(last) = checkpoint.last else { return Ok(None) };
         let Some(published) = shared.checkpoints.publish(checkpoint.mark.offset) else { return Ok(None) };
         checkpoint = published;
@@ -37,7 +39,9 @@ impl GroupHandle {
         shared.raft.trigger().purge_log(last.index).await.map_err(io::Error::other)?;
         let checkpoints = std::sync::Arc::clone(&shared.checkpoints);
         let start = checkpoint.mark.offset;
-        tokio::task::spawn_blocking(move || checkpoints.remove_before(start)).await.map_err(io::Error::other)??;
+        tokio::task::spawn_blocking(move || checkpoints.remove_before(start))
+            .await
+            .map_err(io::Error::other)??;
         Ok(Some(start))
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrymq_storage::{FlushMode, Log, LogThreads};
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::Config;
+use openraft::async_runtime::watch::WatchReceiver;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
@@ -47,11 +47,17 @@ pub enum StartError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Meta(#[from] NodeMetaError),
-    #[error("{path} is of {found}, but the configuration says {configured}; correct the configuration, or choose another folder")]
+    #[error(
+        "{path} is of {found}, but the configuration says {configured}; correct the configuration, or choose another folder"
+    )]
     OtherNode { path: PathBuf, found: String, configured: String },
-    #[error("{path} is missing beside a log: nobody knows how this node has voted; restore it from a copy, or remove the folder and add the node anew")]
+    #[error(
+        "{path} is missing beside a log: nobody knows how this node has voted; restore it from a copy, or remove the folder and add the node anew"
+    )]
     IdentityLost { path: PathBuf },
-    #[error("the log in {folder} is gone, but this node has had one; restore it from a copy, or remove the folder and add the node anew")]
+    #[error(
+        "the log in {folder} is gone, but this node has had one; restore it from a copy, or remove the folder and add the node anew"
+    )]
     LogLost { folder: PathBuf },
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
@@ -91,11 +97,14 @@ async fn start(
     meta: Arc<MetaFile>,
 ) -> Result<Started, StartError> {
     let address = settings.listen;
-    let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-    let checkpoints = Checkpoints::open(Arc::clone(&parts.disk), &settings.folder).map_err(StartError::Log)?;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let checkpoints =
+        Checkpoints::open(Arc::clone(&parts.disk), &settings.folder).map_err(StartError::Log)?;
     let checkpoints = Arc::new(checkpoints);
     let log = parts.appender.log().clone();
-    let store = LogStore::open(parts.appender, Arc::clone(&meta), checkpoints.clone(), settings.mode, parts.clock);
+    let store =
+        LogStore::open(parts.appender, Arc::clone(&meta), checkpoints.clone(), settings.mode, parts.clock);
     let store = store.map_err(StartError::Log)?;
     let machine = StateMachine::open(Arc::clone(&app), store.clone(), Arc::clone(&checkpoints));
     let machine = machine.map_err(StartError::Log)?;
@@ -141,7 +150,8 @@ async fn start(
         quarantine.begin();
         tokio::spawn(quarantine.run());
     }
-    let stop_server = spawn_server(&settings, &raft, &log, &meta, (host, links.clone(), abstention.clone()), listener);
+    let stop_server =
+        spawn_server(&settings, &raft, &log, &meta, (host, links.clone(), abstention.clone()), listener);
     let (trouble_told, trouble) = watch::channel(None);
     let own = introduction(&settings, &meta, &raft, &log);
     let report = move |reason| drop(trouble_told.send_replace(reason));
@@ -194,7 +204,12 @@ fn spawn_server(
 }
 
 /// What this node says of itself now.
-fn introduction(settings: &GroupSettings, meta: &MetaFile, raft: &RaftHandle, log: &Log) -> proto::Introduction {
+fn introduction(
+    settings: &GroupSettings,
+    meta: &MetaFile,
+    raft: &RaftHandle,
+    log: &Log,
+) -> proto::Introduction {
     let known = meta.current();
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();

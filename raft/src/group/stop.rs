@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::{Instant, sleep};
 
 use super::{Engine, Group, GroupHandle};

@@ -67,7 +67,16 @@ impl LogStore {
         let start = start_of(&log, purged, end);
         let frames = Frames::open(log, start, end)?;
         let writer = Mutex::new(Writer::new(appender, clock));
-        Ok(Self { inner: Arc::new(Inner { frames, writer, meta, mode, bases, is_waiting_for_room: AtomicBool::new(false) }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                frames,
+                writer,
+                meta,
+                mode,
+                bases,
+                is_waiting_for_room: AtomicBool::new(false),
+            }),
+        })
     }
 
     pub fn frames(&self) -> &Frames {
@@ -123,7 +132,9 @@ impl LogStore {
             return true;
         }
         last.is_some_and(|last| entry.index <= last.index)
-            && frames.mark_behind(frame_index(entry.index)).is_ok_and(|mark| mark.chain.term == term_of(entry))
+            && frames
+                .mark_behind(frame_index(entry.index))
+                .is_ok_and(|mark| mark.chain.term == term_of(entry))
     }
 
     /// Throws the log away, and begins anew behind a mark. This waits for the disk.
@@ -191,7 +202,8 @@ impl Inner {
     fn purge(&self, upto: LogId) -> io::Result<()> {
         if index_of(Some(upto)) > self.frames.end().chain.index {
             let base = self.bases.base_behind(upto);
-            let base = base.ok_or_else(|| io::Error::other(format!("there is no checkpoint of entry {upto}")))?;
+            let base =
+                base.ok_or_else(|| io::Error::other(format!("there is no checkpoint of entry {upto}")))?;
             return self.restart_at(base);
         }
         self.meta.change(|meta| meta.purged = meta.purged.max(Some(upto)))?;

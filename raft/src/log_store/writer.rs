@@ -57,7 +57,10 @@ impl Writer {
         }
         if let Err(error) = self.appender.copy(frame.bytes()) {
             let is_no_room = error.is_no_room();
-            return Err(NotAppended::new(is_no_room, error, || Entry { log_id: id, payload: Payload::Frame(frame) }));
+            return Err(NotAppended::new(is_no_room, error, || Entry {
+                log_id: id,
+                payload: Payload::Frame(frame),
+            }));
         }
         self.appended_at = self.appended_at.max(frame.header().appended_at);
         Ok(frame)
@@ -90,7 +93,10 @@ impl Writer {
                     StampError::Frame(error) => error.is_no_room(),
                     _ => false,
                 };
-                Err(NotAppended::new(is_no_room, error, || Entry { log_id: id, payload: Payload::Batch(batch) }))
+                Err(NotAppended::new(is_no_room, error, || Entry {
+                    log_id: id,
+                    payload: Payload::Batch(batch),
+                }))
             }
         }
     }
@@ -103,7 +109,10 @@ impl Writer {
             Ok(appended) => finish(appended, batch),
             Err(error) => {
                 let is_no_room = error.is_no_room();
-                Err(NotAppended::new(is_no_room, error, || Entry { log_id: id, payload: Payload::Batch(batch) }))
+                Err(NotAppended::new(is_no_room, error, || Entry {
+                    log_id: id,
+                    payload: Payload::Batch(batch),
+                }))
             }
         }
     }
@@ -142,5 +151,6 @@ fn finish(appended: AppendedFrame, mut batch: Batch) -> Result<Frame, NotAppende
     if let Some(head) = batch.buffer.first_chunk_mut::<FRAME_HEADER_BYTES>() {
         *head = appended.header.encode();
     }
-    Frame::trust(appended.header, batch.buffer.freeze()).map_err(|error| NotAppended::Failed(io::Error::other(error)))
+    Frame::trust(appended.header, batch.buffer.freeze())
+        .map_err(|error| NotAppended::Failed(io::Error::other(error)))
 }

@@ -186,7 +186,9 @@ impl Proposer {
             true => Some((queued, ProposeError::Full { bytes: waiting })),
             false => match self.queue.try_send(queued) {
                 Ok(()) => None,
-                Err(mpsc::error::TrySendError::Full(queued)) => Some((queued, ProposeError::Full { bytes: waiting })),
+                Err(mpsc::error::TrySendError::Full(queued)) => {
+                    Some((queued, ProposeError::Full { bytes: waiting }))
+                }
                 Err(mpsc::error::TrySendError::Closed(queued)) => Some((queued, ProposeError::Stopping)),
             },
         };

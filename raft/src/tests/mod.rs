@@ -1,2 +1,4 @@
+mod groups;
+mod members;
 mod rig;
 mod suite;

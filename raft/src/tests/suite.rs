@@ -68,10 +68,8 @@ impl RaftLogStorage<Types> for Filled {
         let state = self.0.get_log_state().await?;
         if state.last_log_id.is_none() {
             let first = entries[0].log_id;
-            let missing = (0..first.index).map(|index| Entry {
-                log_id: log_id(first.leader_id.term, index),
-                payload: Payload::Blank,
-            });
+            let missing = (0..first.index)
+                .map(|index| Entry { log_id: log_id(first.leader_id.term, index), payload: Payload::Blank });
             entries.splice(0..0, missing.collect::<Vec<_>>());
         }
         self.0.append(entries, callback).await

@@ -11,11 +11,12 @@ use futures_util::stream;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{
-    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption, RaftNetworkFactory,
+    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+    RaftNetworkFactory,
 };
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, Snapshot};
 use tokio::sync::mpsc;
@@ -31,8 +32,8 @@ use super::session::{Session, describe};
 use super::{
     CONNECTION_WINDOW_BYTES, HTTP_FRAME_BYTES, MESSAGE_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX, STREAM_WINDOW_BYTES,
 };
-use crate::proto::raft_client::RaftClient;
 use crate::proto;
+use crate::proto::raft_client::RaftClient;
 use crate::types::{Member, NodeId, Types, Vote};
 
 /// Of a checkpoint, in one message.
@@ -111,7 +112,12 @@ impl Peers {
     }
 
     /// Fetches final bytes of the log.
-    pub async fn fetch(&self, peer: &Member, request: proto::FetchRequest, within: Duration) -> Result<Bytes, String> {
+    pub async fn fetch(
+        &self,
+        peer: &Member,
+        request: proto::FetchRequest,
+        within: Duration,
+    ) -> Result<Bytes, String> {
         let mut client = self.client(&peer.address, Purpose::Snapshot)?;
         let passport = Passport { from: self.inner.host.clone(), to: None };
         settle(timeout(within, client.fetch(passport.stamp(request))).await).map(|reply| reply.content)
@@ -165,7 +171,12 @@ impl Peer {
         self.peers.client(&self.member.address, purpose)
     }
 
-    async fn ask(&self, request: VoteRequest<Types>, is_rehearsal: bool, within: Duration) -> Result<VoteResponse<Types>, String> {
+    async fn ask(
+        &self,
+        request: VoteRequest<Types>,
+        is_rehearsal: bool,
+        within: Duration,
+    ) -> Result<VoteResponse<Types>, String> {
         let mut client = self.client(Purpose::Control)?;
         let message = proto::VoteRequest {
             vote: Some(request.vote.into()),
@@ -199,11 +210,19 @@ impl NetBackoff<Types> for Peer {
 }
 
 impl NetVote<Types> for Peer {
-    async fn vote(&mut self, request: VoteRequest<Types>, option: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         self.ask(request, false, option.soft_ttl()).await.map_err(unreachable)
     }
 
-    async fn pre_vote(&mut self, request: VoteRequest<Types>, option: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         self.ask(request, true, option.soft_ttl()).await.map_err(unreachable)
     }
 }
@@ -213,7 +232,10 @@ impl NetStreamAppend<Types> for Peer {
         &'s mut self,
         input: S,
         _: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>>
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>,
+    >
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {

@@ -61,7 +61,9 @@ impl Passport {
         let missing = || Status::unauthenticated(format!("only nodes of its group may speak to {host}"));
         let protocol = number(metadata, PROTOCOL_KEY).ok_or_else(missing)?;
         if protocol != PROTOCOL {
-            let text = format!("{host} speaks version {PROTOCOL} of the protocol, not {protocol}; run the same program on all nodes");
+            let text = format!(
+                "{host} speaks version {PROTOCOL} of the protocol, not {protocol}; run the same program on all nodes"
+            );
             return Err(Status::failed_precondition(text));
         }
         let from = Identity {
@@ -72,15 +74,20 @@ impl Passport {
         };
         let to = number(metadata, TO_KEY).map(NodeId);
         if from.cluster != host.cluster || from.group != host.group {
-            let text = format!("{from} called {host}; correct the addresses in one of the two configurations");
+            let text =
+                format!("{from} called {host}; correct the addresses in one of the two configurations");
             return Err(Status::permission_denied(text));
         }
         if from.node == host.node {
-            let text = format!("{from} called itself, or a node with a copy of its folder: every node needs a folder of its own");
+            let text = format!(
+                "{from} called itself, or a node with a copy of its folder: every node needs a folder of its own"
+            );
             return Err(Status::permission_denied(text));
         }
         if let Some(to) = to.filter(|to| *to != host.node) {
-            let text = format!("{from} looks for node {to}, but this is {host}, with another folder than that one had");
+            let text = format!(
+                "{from} looks for node {to}, but this is {host}, with another folder than that one had"
+            );
             return Err(Status::failed_precondition(text));
         }
         Ok(Self { from, to })

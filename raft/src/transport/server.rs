@@ -9,10 +9,10 @@ use bytes::{Bytes, BytesMut};
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::Log;
 use futures_util::{Stream, StreamExt};
+use openraft::Snapshot;
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderRequest, VoteRequest,
 };
-use openraft::Snapshot;
 use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
@@ -25,9 +25,9 @@ use super::{CONNECTION_WINDOW_BYTES, HTTP_FRAME_BYTES, MESSAGE_BYTES_MAX, STREAM
 use crate::abstention::Abstention;
 use crate::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 use crate::entry::{Entry, Frame};
+use crate::proto;
 use crate::proto::append_reply::Outcome;
 use crate::proto::raft_server::{Raft, RaftServer};
-use crate::proto;
 use crate::types::{NodeId, Types, Vote};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -107,12 +107,18 @@ type ReplyStream = Pin<Box<dyn Stream<Item = Result<proto::AppendReply, Status>>
 impl Raft for Host {
     type AppendStream = ReplyStream;
 
-    async fn introduce(&self, request: Request<proto::Introduction>) -> Result<Response<proto::Introduction>, Status> {
+    async fn introduce(
+        &self,
+        request: Request<proto::Introduction>,
+    ) -> Result<Response<proto::Introduction>, Status> {
         drop(request);
         Ok(Response::new((self.introduction)()))
     }
 
-    async fn append(&self, request: Request<Streaming<proto::AppendRequest>>) -> Result<Response<ReplyStream>, Status> {
+    async fn append(
+        &self,
+        request: Request<Streaming<proto::AppendRequest>>,
+    ) -> Result<Response<ReplyStream>, Status> {
         let peer = caller(&request)?.from.name;
         let links = Arc::clone(&self.links);
         let messages = request.into_inner();
@@ -125,7 +131,8 @@ impl Raft for Host {
                     return None;
                 }
                 let request = decode_append(message);
-                let request = request.inspect_err(|error| tracing::warn!(%peer, %error, "a request cannot be used"));
+                let request =
+                    request.inspect_err(|error| tracing::warn!(%peer, %error, "a request cannot be used"));
                 Some((request.ok()?, messages))
             }
         });
@@ -160,7 +167,8 @@ impl Raft for Host {
     ) -> Result<Response<proto::TransferReply>, Status> {
         caller(&request)?;
         let message = request.into_inner();
-        let from: Vote = message.from.ok_or_else(|| Status::invalid_argument("a request without a vote"))?.into();
+        let from: Vote =
+            message.from.ok_or_else(|| Status::invalid_argument("a request without a vote"))?.into();
         let asked = TransferLeaderRequest::new(from, NodeId(message.to), message.last.map(Into::into));
         let answer = self.raft.handle_transfer_leader(asked).await.map_err(stopped)?;
         let refusal = answer.err().map(|refusal| refusal.to_string()).unwrap_or_default();
@@ -191,7 +199,10 @@ impl Raft for Host {
         Ok(Response::new(proto::SnapshotReply { vote: Some(answer.vote.into()) }))
     }
 
-    async fn fetch(&self, request: Request<proto::FetchRequest>) -> Result<Response<proto::FetchReply>, Status> {
+    async fn fetch(
+        &self,
+        request: Request<proto::FetchRequest>,
+    ) -> Result<Response<proto::FetchReply>, Status> {
         let proto::FetchRequest { offset, bytes } = request.into_inner();
         let log = self.log.clone();
         let bytes = (bytes as usize).min(FETCH_BYTES_MAX);

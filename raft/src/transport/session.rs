@@ -50,7 +50,18 @@ where
         (links, peer): (Arc<Links>, String),
     ) -> Self {
         let deadline = Box::pin(sleep(patience));
-        Self { input: Some(input), ready: None, sender, replies, pending: 0, patience, deadline, links, peer, is_over: false }
+        Self {
+            input: Some(input),
+            ready: None,
+            sender,
+            replies,
+            pending: 0,
+            patience,
+            deadline,
+            links,
+            peer,
+            is_over: false,
+        }
     }
 
     /// Sends as many requests as there are and as fit.

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferrymq_proto::bodies::{ConsumeMode, MessageModel, MessageQueue, QueueData, RequestMode, RequestModes, TopicRoute};
+use ferrymq_proto::bodies::{
+    ConsumeMode, MessageModel, MessageQueue, QueueData, RequestMode, RequestModes, TopicRoute,
+};
 use ferrymq_proto::headers::GetRoute;
 use ferrymq_proto::json::{self, Dialect};
 use ferrymq_proto::name::{BrokerName, RETRY_PREFIX};
@@ -111,7 +113,11 @@ impl Assignment {
 
     /// What the first name server that answers knows.
     async fn route(&self, topic: &str) -> Option<TopicRoute> {
-        let header = GetRoute { topic: Text::from(topic), accept_standard_json_only: Some(true), ..GetRoute::default() };
+        let header = GetRoute {
+            topic: Text::from(topic),
+            accept_standard_json_only: Some(true),
+            ..GetRoute::default()
+        };
         for name_server in &self.name_servers {
             match name_server.call(&header, Bytes::new()).await {
                 Ok((_, body)) => match json::from_slice(&body) {
@@ -185,7 +191,8 @@ fn queues_of(topic: &str, data: &[QueueData]) -> Vec<MessageQueue> {
         queue_id: QueueId(queue_id),
         topic: topic.to_owned(),
     };
-    let queues = readable.flat_map(|data| (0..data.read_queue_nums).map(move |queue_id| queue(data, queue_id)));
+    let queues =
+        readable.flat_map(|data| (0..data.read_queue_nums).map(move |queue_id| queue(data, queue_id)));
     let mut queues: Vec<_> = queues.take(QUEUES_MAX).collect();
     queues.sort_unstable();
     queues

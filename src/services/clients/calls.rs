@@ -63,7 +63,11 @@ impl Clients {
             Ok(Err(_)) => Err(gone()),
             Err(_) => {
                 tracing::info!(group, %client, ?code, "a client did not answer");
-                Err(Refusal::ClientTimeout { group: group.to_owned(), client: client.to_string(), after: wait })
+                Err(Refusal::ClientTimeout {
+                    group: group.to_owned(),
+                    client: client.to_string(),
+                    after: wait,
+                })
             }
         }
     }

@@ -105,7 +105,12 @@ impl Clients {
     }
 
     /// A producer says in a heartbeat that it is there.
-    pub fn produce(&self, connection: &Connection, caller: &Caller, group: &GroupName) -> Result<(), TooMuch> {
+    pub fn produce(
+        &self,
+        connection: &Connection,
+        caller: &Caller,
+        group: &GroupName,
+    ) -> Result<(), TooMuch> {
         let mut known = self.known_mut();
         if connection.is_closed() || !self.rules.producers_are_registered {
             return Ok(());
@@ -159,7 +164,9 @@ impl Clients {
 
     /// The members of a group of consumers.
     pub fn consumers(&self, group: &str) -> Vec<Member> {
-        self.look(|table| table.group(group).map_or_else(Vec::new, |group| group.members().cloned().collect()))
+        self.look(|table| {
+            table.group(group).map_or_else(Vec::new, |group| group.members().cloned().collect())
+        })
     }
 
     /// The member of a group of consumers that calls itself so.
@@ -180,9 +187,14 @@ impl Clients {
         let known = self.known();
         let members = known.table.producers(group)?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % members.len().max(1);
-        let members: Vec<_> = members.filter_map(|member| known.connections.get(&member.caller.connection)).collect();
+        let members: Vec<_> =
+            members.filter_map(|member| known.connections.get(&member.caller.connection)).collect();
         let (later, sooner) = members.split_at_checked(turn).unwrap_or((&[], &members));
-        sooner.iter().chain(later).find(|connection| !connection.is_closed()).map(|connection| (*connection).clone())
+        sooner
+            .iter()
+            .chain(later)
+            .find(|connection| !connection.is_closed())
+            .map(|connection| (*connection).clone())
     }
 
     /// The producer that calls itself so.
@@ -212,7 +224,10 @@ impl Clients {
     fn tell_members(&self, group: &GroupName) {
         let config = self.tables.read().groups().find(group.as_str()).cloned();
         let wants = config.is_none_or(|config| config.notify_consumer_ids_changed_enable);
-        if !self.rules.are_told_of_changes || !wants || self.model(group.as_str()) == Some(MessageModel::Broadcasting) {
+        if !self.rules.are_told_of_changes
+            || !wants
+            || self.model(group.as_str()) == Some(MessageModel::Broadcasting)
+        {
             return;
         }
         let notice = request(&ConsumersChanged { consumer_group: Text::from(group.as_str()) }, "");

@@ -178,10 +178,13 @@ impl Table {
         now: Timestamp,
     ) -> Result<Heard, TooMuch> {
         let subscriptions = statement.subscriptions.map(presentable);
-        if let Some(subscriptions) = subscriptions.as_ref().filter(|new| new.len() > SUBSCRIPTIONS_PER_GROUP_MAX) {
+        if let Some(subscriptions) =
+            subscriptions.as_ref().filter(|new| new.len() > SUBSCRIPTIONS_PER_GROUP_MAX)
+        {
             return Err(TooMuch::Subscriptions(subscriptions.len()));
         }
-        let is_member = self.consumers.get(group).is_some_and(|found| found.members.contains_key(&caller.connection));
+        let is_member =
+            self.consumers.get(group).is_some_and(|found| found.members.contains_key(&caller.connection));
         self.check_room(caller, is_member, |memberships| memberships.consumers.len())?;
         let before = self.consumers.get(group).map_or(0, ConsumerGroup::bytes);
         if let Some(subscriptions) = &subscriptions {
@@ -215,7 +218,9 @@ impl Table {
 
     /// A producer says that it is there.
     pub fn produce(&mut self, caller: &Caller, group: &GroupName, now: Timestamp) -> Result<(), TooMuch> {
-        if let Some(member) = self.producers.get_mut(group).and_then(|members| members.get_mut(&caller.connection)) {
+        if let Some(member) =
+            self.producers.get_mut(group).and_then(|members| members.get_mut(&caller.connection))
+        {
             member.seen = now;
             return Ok(());
         }
@@ -324,7 +329,9 @@ impl Table {
         let producers: Vec<_> = self
             .producers
             .iter()
-            .flat_map(|(group, members)| members.values().filter(is_silent).map(move |member| of(group, member)))
+            .flat_map(|(group, members)| {
+                members.values().filter(is_silent).map(move |member| of(group, member))
+            })
             .collect();
         let mut silent = Silent::default();
         for (group, connection) in producers {
@@ -359,7 +366,9 @@ impl Table {
     }
 
     /// The groups of producers, by name.
-    pub fn producer_groups(&self) -> impl ExactSizeIterator<Item = (&GroupName, impl Iterator<Item = &Member>)> {
+    pub fn producer_groups(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (&GroupName, impl Iterator<Item = &Member>)> {
         self.producers.iter().map(|(group, members)| (group, members.values()))
     }
 

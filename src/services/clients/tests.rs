@@ -3,9 +3,7 @@ use std::fmt::Write as _;
 use ferrymq_proto::bodies::{ConsumeType, SubscriptionData};
 use ferrymq_proto::language::Language;
 
-use super::table::{
-    GROUPS_PER_CONNECTION_MAX, SUBSCRIPTION_BYTES_MAX, SUBSCRIPTIONS_PER_GROUP_MAX, Silent,
-};
+use super::table::{GROUPS_PER_CONNECTION_MAX, SUBSCRIPTION_BYTES_MAX, SUBSCRIPTIONS_PER_GROUP_MAX, Silent};
 use super::*;
 
 fn caller(connection: u64, client: &str) -> Caller {
@@ -66,7 +64,8 @@ fn play(script: &str) -> String {
         let answer = match words.as_slice() {
             ["consume", now, connection, client, group, topics @ ..] => {
                 let now = Timestamp(number(now) as i64);
-                let heard = table.consume(&caller(number(connection), client), &name(group), statement(topics), now);
+                let heard =
+                    table.consume(&caller(number(connection), client), &name(group), statement(topics), now);
                 format!("{heard:?}")
             }
             ["again", now, connection, client, group, fingerprint, topics @ ..] => {
@@ -100,7 +99,9 @@ fn play(script: &str) -> String {
 
 #[track_caller]
 fn check(script: &str, expected: &str) {
-    let trimmed = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+    let trimmed = |text: &str| {
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    };
     assert_eq!(trimmed(&play(script)), trimmed(expected));
 }
 

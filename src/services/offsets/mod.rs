@@ -180,7 +180,13 @@ impl Offsets {
         Some(offset)
     }
 
-    fn waiting_reset(&self, tables: &Tables, group: &str, topic: &str, queue: QueueId) -> Option<QueueOffset> {
+    fn waiting_reset(
+        &self,
+        tables: &Tables,
+        group: &str,
+        topic: &str,
+        queue: QueueId,
+    ) -> Option<QueueOffset> {
         let offset = tables.offsets().pending_reset(group, topic, queue)?;
         let is_told = lock(&self.told).iter().any(|(told_group, told_topic, told_queue)| {
             *told_group == group && *told_topic == topic && *told_queue == queue
@@ -189,7 +195,12 @@ impl Offsets {
     }
 
     /// Moves a group to other offsets of a topic.
-    pub async fn reset(&self, group: &GroupName, topic: &TopicName, queues: Vec<QueueLine>) -> Result<(), Refusal> {
+    pub async fn reset(
+        &self,
+        group: &GroupName,
+        topic: &TopicName,
+        queues: Vec<QueueLine>,
+    ) -> Result<(), Refusal> {
         // Between the reset and the look at what is pending nothing of it may be replicated.
         let _flushing = self.flushing.lock().await;
         let queue_ids: BTreeSet<_> = queues.iter().map(|line| line.queue).collect();

@@ -61,7 +61,8 @@ impl Pending {
         {
             for (topic, queues) in &topics {
                 lines += queues.len();
-                let queues = queues.iter().map(|(queue, next)| QueueLine { queue: *queue, next: *next }).collect();
+                let queues =
+                    queues.iter().map(|(queue, next)| QueueLine { queue: *queue, next: *next }).collect();
                 changes.push(OffsetChange { group: group.clone(), topic: topic.clone(), queues });
             }
             self.proposed.insert(group, topics);

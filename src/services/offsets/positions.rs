@@ -59,7 +59,11 @@ impl Offsets {
 
     /// The smallest offsets that groups have in a topic, but for some groups. Those that point before the oldest message do
     /// not count.
-    pub fn smallest(&self, topic: &str, left_out: &[&str]) -> Result<BTreeMap<QueueId, QueueOffset>, Refusal> {
+    pub fn smallest(
+        &self,
+        topic: &str,
+        left_out: &[&str],
+    ) -> Result<BTreeMap<QueueId, QueueOffset>, Refusal> {
         let mut smallest: BTreeMap<QueueId, QueueOffset> = BTreeMap::new();
         for group in self.groups_of(topic).iter().filter(|group| !left_out.contains(&group.as_str())) {
             for (queue, offset) in self.queues(group.as_str(), topic) {

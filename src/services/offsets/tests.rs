@@ -48,7 +48,9 @@ fn play(script: &str) -> String {
                 String::new()
             }
             ["forget", group, queue] => {
-                pending.forget(|of_group, _, of_queue| *of_group == **group && of_queue.0 == number(queue) as i32);
+                pending.forget(|of_group, _, of_queue| {
+                    *of_group == **group && of_queue.0 == number(queue) as i32
+                });
                 String::new()
             }
             ["empty"] => format!("{}", pending.is_empty()),

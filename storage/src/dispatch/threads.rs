@@ -27,7 +27,8 @@ impl DerivedThreads {
     pub fn start(derived: &Derived, dispatcher: Dispatcher) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = Self { derived: derived.clone(), stop: Arc::clone(&stop), threads: Vec::new() };
-        let dispatch = Builder::new().name("dispatch".into()).spawn(move || run_dispatch(dispatcher, &stop))?;
+        let dispatch =
+            Builder::new().name("dispatch".into()).spawn(move || run_dispatch(dispatcher, &stop))?;
         running.threads.push(dispatch);
         let derived = derived.clone();
         let write = Builder::new().name("derived-flush".into()).spawn(move || run_flush(&derived))?;

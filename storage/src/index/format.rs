@@ -146,7 +146,9 @@ pub(super) fn name(time: Timestamp, last: Option<&str>) -> String {
     let made = date_name(time.0.max(0));
     match last.and_then(|last| last.parse::<u64>().ok()) {
         // Not a date perhaps, but a number that is greater.
-        Some(last) if made.parse().is_ok_and(|made: u64| made <= last) => format!("{:0NAME_DIGITS$}", last + 1),
+        Some(last) if made.parse().is_ok_and(|made: u64| made <= last) => {
+            format!("{:0NAME_DIGITS$}", last + 1)
+        }
         _ => made,
     }
 }

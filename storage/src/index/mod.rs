@@ -175,7 +175,9 @@ impl KeyIndex {
         for file in files.open.iter().rev() {
             let newest = file.newest(slot_of(hash, self.shared.sizes));
             let chain = Chain { header: file.header, newest, hash };
-            chain.follow(&query, &mut found.records, |number| file.entry(number)).map_err(failed_at(&file.path))?;
+            chain
+                .follow(&query, &mut found.records, |number| file.entry(number))
+                .map_err(failed_at(&file.path))?;
             if found.records.len() >= query.records_max || file.header.begin_time < query.begin {
                 return Ok(found);
             }

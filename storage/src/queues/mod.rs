@@ -216,7 +216,8 @@ impl Shared {
 
     fn all_open(&self) -> Vec<Arc<Queue>> {
         let topics: Vec<_> = unpoisoned(self.topics.read()).values().map(Arc::clone).collect();
-        let queues_of = |topic: &Arc<Topic>| -> Vec<_> { topic.lock().queues.values().map(Arc::clone).collect() };
+        let queues_of =
+            |topic: &Arc<Topic>| -> Vec<_> { topic.lock().queues.values().map(Arc::clone).collect() };
         topics.iter().flat_map(queues_of).collect()
     }
 }
@@ -284,7 +285,8 @@ impl Queues {
             let count = usize::try_from(contents.next().0 - from.0).unwrap_or_default().min(entries_max);
             let in_files = usize::try_from(contents.written.0 - from.0).unwrap_or_default().min(count);
             let skip = usize::try_from(from.0 - contents.written.0).unwrap_or_default();
-            let in_memory: Vec<RawEntry> = contents.tail.iter().skip(skip).take(count - in_files).copied().collect();
+            let in_memory: Vec<RawEntry> =
+                contents.tail.iter().skip(skip).take(count - in_files).copied().collect();
             Ok((in_files, in_memory))
         })?;
         let Ok((in_files, in_memory)) = found else { return Ok(Ok(Vec::new())) };
@@ -292,7 +294,8 @@ impl Queues {
         raw.extend(in_memory);
         let mut entries: Vec<QueueEntry> = Vec::with_capacity(raw.len());
         for (offset, raw) in (from.0..).map(QueueOffset).zip(&raw) {
-            let follows = |entry: &QueueEntry| entries.last().is_none_or(|last| last.end() <= entry.log_offset);
+            let follows =
+                |entry: &QueueEntry| entries.last().is_none_or(|last| last.end() <= entry.log_offset);
             match Slot::decode(raw) {
                 Slot::Entry(entry) if follows(&entry) && entry.end() <= self.shared.log.written() => {
                     entries.push(entry);
@@ -364,7 +367,8 @@ impl Queues {
     pub fn reset(&self, topic: &TopicName, queue: QueueId, next: QueueOffset) -> Result<(), QueueError> {
         loop {
             let Some(queue) = self.shared.find_or_make(topic.as_str(), queue)? else { return Ok(()) };
-            let reset = queue.with(&self.shared, |contents| self.shared.empty_contents(&queue, contents, next))?;
+            let reset =
+                queue.with(&self.shared, |contents| self.shared.empty_contents(&queue, contents, next))?;
             if reset.is_ok() {
                 self.shared.census().set(topic, queue.id, Known { begin: next, next });
                 return Ok(());
@@ -509,7 +513,9 @@ impl Queues {
     fn has_several_files(&self, queue: &Queue) -> bool {
         let opened = queue.with_open(|contents| Known { begin: contents.begin, next: contents.written });
         let known = opened.or_else(|| self.shared.census().get(&queue.topic, queue.id));
-        known.is_none_or(|known| known.next >= self.shared.files.next_base(self.shared.files.base(known.begin)))
+        known.is_none_or(|known| {
+            known.next >= self.shared.files.next_base(self.shared.files.base(known.begin))
+        })
     }
 
     fn drop_files(&self, queue: &Queue, contents: &mut Contents, start: LogOffset) -> Result<(), QueueError> {

@@ -41,9 +41,7 @@ impl Shared {
                 return Ok(Contents::empty(known.next));
             }
             (Ok(found), Some(known)) if found.written >= known.next => return Ok(found),
-            (Ok(found), Some(known)) => {
-                FileDamage::Lost { found: found.written, expected: known.next }
-            }
+            (Ok(found), Some(known)) => FileDamage::Lost { found: found.written, expected: known.next },
             (Err(damage), _) => damage,
         };
         let mut contents = Contents::empty(known.unwrap_or_default().next);

@@ -19,7 +19,9 @@ const HEAD_BYTES: usize = 8;
 pub enum RecordsError {
     #[error(transparent)]
     Read(#[from] ReadError),
-    #[error("what lies at offset {0} of the log, which is final, is neither a record nor what may lie beside one")]
+    #[error(
+        "what lies at offset {0} of the log, which is final, is neither a record nor what may lie beside one"
+    )]
     Damaged(LogOffset),
 }
 

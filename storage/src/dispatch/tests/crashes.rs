@@ -43,7 +43,7 @@ fn keys() -> Vec<String> {
 
 fn operations(seed: u64) -> Vec<Operation> {
     let mut dice = Dice::new(seed);
-    let mut messages = |dice: &mut Dice| {
+    let messages = |dice: &mut Dice| {
         let one = |dice: &mut Dice| {
             let mut one = message(["orders", "other"][dice.below(2) as usize], dice.below(3) as i32);
             one.body_bytes = dice.below(300) as usize;
@@ -99,15 +99,10 @@ fn run(disk: &SimulatedDisk, layout: Layout, operations: &[Operation], flush: fn
             }
             Operation::Restart { in_order } => {
                 let last = store.take();
-                if *in_order {
-                    let closed = last.map(|store| {
-                        store.confirm();
-                        store
-                    });
-                    let closed = closed.and_then(|mut store| store.catch_up().ok().map(|()| store));
-                    drop(closed.map(Store::close));
-                } else {
-                    drop(last);
+                if let Some(mut store) = last.filter(|_| *in_order) {
+                    if store.catch_up().is_ok() {
+                        let _ = store.close();
+                    }
                 }
                 match open(disk, layout, 1, false) {
                     Ok(opened) => store = Some(opened),
@@ -122,7 +117,12 @@ fn run(disk: &SimulatedDisk, layout: Layout, operations: &[Operation], flush: fn
 }
 
 /// What a start finds, once all was dispatched.
-fn caught_up(disk: &SimulatedDisk, layout: Layout, boot: u8, rebuild: bool) -> Result<(Store, Answers), String> {
+fn caught_up(
+    disk: &SimulatedDisk,
+    layout: Layout,
+    boot: u8,
+    rebuild: bool,
+) -> Result<(Store, Answers), String> {
     let mut store = open(disk, layout, boot, rebuild)?;
     store.catch_up().map_err(|error| error.to_string())?;
     let found = answers(&store, &keys()).map_err(|error| error.to_string())?;
@@ -138,8 +138,7 @@ fn check(image: &SimulatedDisk, layout: Layout, boot: u8) -> Result<(), String> 
     }
     for (queue, expected) in expected_queues(&store) {
         let Some(seen) = found.queues.get(&queue) else { return Err(format!("{queue:?} is missing")) };
-        let entries: Vec<_> =
-            (seen.min..).zip(seen.entries.iter().map(|entry| entry.log_offset)).collect();
+        let entries: Vec<_> = (seen.min..).zip(seen.entries.iter().map(|entry| entry.log_offset)).collect();
         if entries != expected || seen.max != expected.last().map_or(seen.min, |(last, _)| last + 1) {
             return Err(format!("{queue:?} is {seen:?}, not {expected:?}"));
         }
@@ -189,7 +188,8 @@ fn try_images(layout: Layout, seed: u64, images: usize, flush: fn(&Derived)) -> 
             (disk.power_loss(dice.below(u64::MAX)), 2)
         };
         let checked = check_image(&image, layout, boot, &mut dice);
-        tried += checked.map_err(|error| format!("seed {seed}, crash at change {point}, boot {boot}: {error}"))?;
+        tried +=
+            checked.map_err(|error| format!("seed {seed}, crash at change {point}, boot {boot}: {error}"))?;
     }
     Ok(tried)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
+use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::property;
 use proptest::prelude::*;
 
@@ -21,15 +21,34 @@ const KEYS: [&str; 3] = ["red", "green", "blue"];
 
 #[derive(Clone, Debug)]
 enum Step {
-    Send { topic: usize, queue: i32, count: usize, key: usize, body_bytes: usize },
+    Send {
+        topic: usize,
+        queue: i32,
+        count: usize,
+        key: usize,
+        body_bytes: usize,
+    },
     Dispatch,
     Flush,
     Sync,
-    Retain { share: u8 },
-    RemoveTopic { topic: usize },
-    Reset { topic: usize, queue: i32, by: i64 },
+    Retain {
+        share: u8,
+    },
+    RemoveTopic {
+        topic: usize,
+    },
+    Reset {
+        topic: usize,
+        queue: i32,
+        by: i64,
+    },
     /// Without the files of the queues, or of the index, if so.
-    Restart { in_order: bool, power: Option<u64>, no_queues: bool, no_index: bool },
+    Restart {
+        in_order: bool,
+        power: Option<u64>,
+        no_queues: bool,
+        no_index: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -185,18 +204,18 @@ impl Model {
             let offsets: Vec<_> = entries.iter().map(|entry| entry.log_offset).collect();
             assert_eq!(offsets, known.offsets[dropped..], "{name}/{queue}");
         }
-        for of in 0..TOPICS.len() {
-            let ids = queues.queues_of(&topic(TOPICS[of])).unwrap();
+        for (of, name) in TOPICS.into_iter().enumerate() {
+            let ids = queues.queues_of(&topic(name)).unwrap();
             let known = self.queues.keys().filter(|(topic, _)| *topic == of).map(|(_, id)| QueueId(*id));
-            assert_eq!(ids, known.collect::<Vec<_>>(), "{}", TOPICS[of]);
+            assert_eq!(ids, known.collect::<Vec<_>>(), "{name}");
         }
         for ((of, key), offsets) in &self.keys {
             let query = KeyQuery {
                 topic: &topic(TOPICS[*of]),
                 key: KEYS[*key],
                 records_max: usize::MAX,
-                begin: ferrymq_proto::position::Timestamp(0),
-                end: ferrymq_proto::position::Timestamp(i64::MAX),
+                begin: Timestamp(0),
+                end: Timestamp(i64::MAX),
             };
             let mut found = store.derived.index().query(query).unwrap().records;
             found.retain(|offset| *offset >= start);

@@ -14,6 +14,7 @@ use ferrymq_proto::record::{NewRecord, PropertyList, Record, SysFlag};
 use crate::disk::{Disk, SimulatedDisk};
 use crate::dispatch::*;
 use crate::index::KeyQuery;
+use crate::queues::entry::is_queued;
 use crate::queues::{Boundary, DelayLevels, QueueEntry};
 use crate::scan::records::Window;
 use crate::stamp::{StampError, Stamped, Stamper};
@@ -237,7 +238,8 @@ pub fn answers(store: &Store, keys: &[String]) -> Result<Answers, io::Error> {
             let entries = queues.read(&topic, queue, range.min, 1000).map_err(io::Error::other)?;
             for time in [0, 3, 9].map(|seconds| Timestamp(START_TIME + seconds * 1000)) {
                 for boundary in [Boundary::Lower, Boundary::Upper] {
-                    let found = queues.search_time(&topic, queue, time, boundary).map_err(io::Error::other)?;
+                    let found =
+                        queues.search_time(&topic, queue, time, boundary).map_err(io::Error::other)?;
                     answers.searches.push(found.unwrap().0);
                 }
             }
@@ -270,7 +272,7 @@ pub fn expected_queues(store: &Store) -> BTreeMap<(String, i32), Vec<(i64, LogOf
         let mut pieces = window.pieces();
         while let Some(placed) = pieces.next_record().unwrap() {
             let Record { topic, queue_id, queue_offset: QueueOffset(offset), .. } = placed.record;
-            if crate::queues::entry::is_queued(placed.record.sys_flag) {
+            if is_queued(placed.record.sys_flag) {
                 let queue = queues.entry((topic.to_owned(), queue_id.0)).or_default();
                 // A topic that was made again.
                 if queue.last().is_some_and(|(last, _)| last + 1 != offset) {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use ferrymq_proto::name::TopicName;
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::property;
 use ferrymq_proto::record::{SysFlag, TransactionState};
@@ -14,7 +15,7 @@ use crate::disk::SimulatedDisk;
 use crate::disk::simulated::Fault;
 use crate::dispatch::*;
 use crate::index::KeyQuery;
-use crate::queues::Boundary;
+use crate::queues::{Boundary, QueueEntry};
 use crate::*;
 
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,7 @@ fn number<T: std::str::FromStr>(text: &str) -> T {
     text.parse().unwrap_or_else(|_| panic!("{text} is no number"))
 }
 
-fn queue(text: &str) -> (ferrymq_proto::name::TopicName, QueueId) {
+fn queue(text: &str) -> (TopicName, QueueId) {
     let (name, id) = text.rsplit_once('/').expect("topic/queue");
     (topic(name), QueueId(number(id)))
 }
@@ -96,7 +97,11 @@ impl Script {
             ["all"] => return said(self.store().catch_up(), ok),
             ["position"] => {
                 let derived = &self.store().derived;
-                return format!("{}, last stored {}", derived.position(), derived.last_store_time().0 - START_TIME);
+                return format!(
+                    "{}, last stored {}",
+                    derived.position(),
+                    derived.last_store_time().0 - START_TIME
+                );
             }
             ["drop", offset] => return self.drop_before(LogOffset(number(offset))),
             ["remove", name] => {
@@ -151,7 +156,7 @@ impl Script {
             ["read", of, from, count] => {
                 let (topic, id) = queue(of);
                 let read = queues.read(&topic, id, QueueOffset(number(from)), number(count));
-                let entry = |entry: &crate::queues::QueueEntry| {
+                let entry = |entry: &QueueEntry| {
                     format!("{}+{}:{}", entry.log_offset, entry.bytes, entry.tags_code.0)
                 };
                 said(read, |entries| entries.iter().map(entry).collect::<Vec<_>>().join(" "))
@@ -241,9 +246,10 @@ impl Script {
         let store = self.store();
         let dropped = store.log().drop_before(offset).map_err(|error| error.to_string());
         let start = store.log().start();
-        said(dropped.and_then(|_| store.derived.drop_before(start).map_err(|error| error.to_string())), |()| {
-            format!("the log begins at {start}")
-        })
+        said(
+            dropped.and_then(|_| store.derived.drop_before(start).map_err(|error| error.to_string())),
+            |()| format!("the log begins at {start}"),
+        )
     }
 
     fn files(&self) -> String {

@@ -1,0 +1,329 @@
+//! `test-all`: a suite of tests, each a process of its own, summed up on one page.
+//!
+//! What is done is appended to `suite.jsonl`, one line a test. A suite that was interrupted goes on where it was when it is called
+//! again with the same folder.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use ferrymq_proto::json::{self, Dialect};
+
+use super::options::{STORE, system};
+use super::{CRASHED, INVALID, Refusal, UNKNOWN, VALID, results};
+use crate::controls::CONTROLS;
+use crate::report::summary;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// What a change must pass
+    Pr,
+    /// Everything, over and over, until the time is up
+    Nightly,
+    /// Each negative control
+    Controls,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SuiteOptions {
+    #[arg(long, value_enum)]
+    pub suite: Suite,
+    #[arg(long, default_value = "ferrymq-raft")]
+    pub system: String,
+    #[arg(long)]
+    pub mode: Option<String>,
+    /// No test begins after this: 90s, 12m or 8h
+    #[arg(long, value_parser = parse_time)]
+    pub budget: Option<Duration>,
+    /// At most so many tests
+    #[arg(long)]
+    pub test_count: Option<usize>,
+    #[arg(long)]
+    pub stop_on_failure: bool,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Seeds of each negative control
+    #[arg(long, default_value_t = 1)]
+    pub control_seeds: u64,
+    /// Where it is kept; an existing one is gone on with
+    #[arg(long)]
+    pub folder: Option<PathBuf>,
+    #[arg(long)]
+    pub ferrymq: Option<PathBuf>,
+}
+
+ferrymq_proto::body! {
+    /// A line of `suite.jsonl`.
+    pub struct Done {
+        name: String = "name",
+        seed: i64 = "seed",
+        code: i64 = "code",
+        /// Of the run; absent when it has none.
+        folder: Option<String> = "folder",
+        seconds: i64 = "seconds",
+    }
+}
+
+/// One test of a suite.
+#[derive(Clone, Debug)]
+struct Case {
+    name: String,
+    seed: u64,
+    words: Vec<String>,
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text} is no time: 90s, 12m or 8h");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(number.saturating_mul(seconds)))
+}
+
+fn case(name: &str, seed: u64, line: &str) -> Case {
+    Case { name: name.to_owned(), seed, words: line.split_whitespace().map(str::to_owned).collect() }
+}
+
+/// The tests of a suite; the nightly one has no end.
+fn cases(options: &SuiteOptions, ours: bool) -> Box<dyn Iterator<Item = Case>> {
+    let seed = options.seed;
+    let controls = |count: usize, seeds: u64| {
+        let chosen = CONTROLS.iter().take(if ours { count } else { 0 });
+        chosen.flat_map(move |control| {
+            (0..seeds).map(move |at| Case {
+                name: control.number.to_owned(),
+                seed: seed + at,
+                words: control.words(),
+            })
+        })
+    };
+    match options.suite {
+        Suite::Pr => {
+            let tests = [
+                case("kill", seed, "--workload queue --nemesis kill-primary --time-limit 40"),
+                case(
+                    "partition and pause",
+                    seed,
+                    "--workload queue --nemesis partition-primary,pause-primary --time-limit 40",
+                ),
+                case("offsets under kill", seed, "--workload offset --nemesis kill-primary --time-limit 25"),
+                case(
+                    "transactions under kill",
+                    seed,
+                    "--workload tx --nemesis kill-primary --time-limit 25 --rate 200",
+                ),
+                case("power cut of all", seed, "--workload queue --nemesis powercut-all --time-limit 35"),
+            ];
+            Box::new(tests.into_iter().chain(controls(3, 1)))
+        }
+        Suite::Controls => Box::new(controls(CONTROLS.len(), options.control_seeds)),
+        Suite::Nightly => Box::new((seed..).flat_map(nightly_round)),
+    }
+}
+
+/// Every workload and every package once; power cuts in a third of the tests.
+fn nightly_round(seed: u64) -> impl Iterator<Item = Case> {
+    const ROUND: &[(&str, &str)] = &[
+        ("queue", "kill"),
+        ("queue", "powercut"),
+        ("queue", "partition,pause"),
+        ("queue", "kill,pause,partition,slow,replies,client"),
+        ("recover", "powercut,kill-all"),
+        ("group", "kill-primary,client-crash,partition-clients"),
+        ("offset", "kill,partition-primary"),
+        ("queue", "powercut,partition-primary"),
+        ("tx", "kill-primary,pause-primary"),
+        ("timer", "kill-primary,pause-one"),
+        ("recover", "powercut,pause"),
+        ("orderly", "kill-primary,partition-primary"),
+        ("meta", "kill-primary,partition-namesrv"),
+        ("queue", "corrupt,wipe"),
+        ("queue", "disk"),
+        ("offset", "powercut-all,powercut-primary"),
+    ];
+    ROUND.iter().map(move |(workload, nemesis)| {
+        let name = format!("{workload} under {nemesis}");
+        let rate = if matches!(*workload, "queue" | "recover") { 2000 } else { 500 };
+        case(
+            &name,
+            seed,
+            &format!("--workload {workload} --nemesis {nemesis} --time-limit 120 --rate {rate}"),
+        )
+    })
+}
+
+pub fn test_all(options: &SuiteOptions) -> Result<u8, Refusal> {
+    let chosen = system(&options.system)?;
+    let ours = chosen.maker == crate::cluster::Maker::Ferrymq;
+    let name = format!("suite-{:?}-{}-{}", options.suite, options.system, results::utc_now()).to_lowercase();
+    let folder = options.folder.clone().unwrap_or_else(|| Path::new(STORE).join(name));
+    let unwritable =
+        |error: std::io::Error| Refusal::unknown(format!("cannot write to {}: {error}", folder.display()));
+    fs::create_dir_all(&folder).map_err(unwritable)?;
+    let mut done = load(&folder);
+    let began = Instant::now();
+    let raft_only = chosen.replication == crate::cluster::Replication::MasterSlave;
+    for case in cases(options, ours) {
+        let budget_left = options.budget.is_none_or(|budget| began.elapsed() < budget);
+        let count_left = options.test_count.is_none_or(|count| done.len() < count);
+        if !budget_left || !count_left {
+            break;
+        }
+        if done.iter().any(|done| done.name == case.name && done.seed == case.seed.cast_signed()) {
+            continue;
+        }
+        let mut words = case.words.clone();
+        if raft_only {
+            // Only groups that elect a leader can be wiped.
+            words.iter_mut().for_each(|word| *word = word.replace("corrupt,wipe", "corrupt"));
+        }
+        let ended = carry_out(options, &case, &words, &folder)?;
+        append(&folder, &ended).map_err(unwritable)?;
+        let failed = ended.code != i64::from(VALID);
+        done.push(ended);
+        summary::write(&folder, &done).map_err(unwritable)?;
+        if failed && options.stop_on_failure {
+            break;
+        }
+    }
+    print!("{}", summary::text(&done));
+    println!("{}", folder.join("index.html").display());
+    Ok(worst(&done))
+}
+
+/// 255 before 2 before 1 before 0.
+fn worst(done: &[Done]) -> u8 {
+    let has = |code: u8| done.iter().any(|done| done.code == i64::from(code));
+    let known = [VALID, INVALID, UNKNOWN].map(i64::from);
+    if done.iter().any(|done| !known.contains(&done.code)) {
+        CRASHED
+    } else if has(UNKNOWN) {
+        UNKNOWN
+    } else if has(INVALID) {
+        INVALID
+    } else {
+        VALID
+    }
+}
+
+fn load(folder: &Path) -> Vec<Done> {
+    let text = fs::read_to_string(folder.join("suite.jsonl")).unwrap_or_default();
+    // A line that was cut off is a test that was not finished.
+    text.lines().filter_map(|line| json::from_str(line).ok()).collect()
+}
+
+fn append(folder: &Path, done: &Done) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(folder.join("suite.jsonl"))?;
+    writeln!(file, "{}", json::to_string(done, Dialect::Standard))
+}
+
+/// Runs one test as a process of its own, which may need mounts of its own, or crash.
+fn carry_out(options: &SuiteOptions, case: &Case, words: &[String], folder: &Path) -> Result<Done, Refusal> {
+    let program = std::env::current_exe().map_err(|error| Refusal::crashed(error.to_string()))?;
+    let store = folder.join("runs");
+    let mut command = Command::new(program);
+    command.arg("test");
+    if !words.iter().any(|word| word == "--system") {
+        command.args(["--system", &options.system]);
+        if let Some(mode) = &options.mode {
+            command.args(["--mode", mode]);
+        }
+    }
+    command.args(words).arg("--store").arg(&store).args(["--seed", &case.seed.to_string()]);
+    if let Some(ferrymq) = &options.ferrymq {
+        command.arg("--ferrymq").arg(ferrymq);
+    }
+    println!("== {} (seed {})", case.name, case.seed);
+    let began = Instant::now();
+    let output = command.stderr(std::process::Stdio::inherit()).output();
+    let output = output.map_err(|error| Refusal::crashed(error.to_string()))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    print!("{said}");
+    let report = said.lines().rev().find_map(|line| line.trim().strip_suffix("/index.html"));
+    Ok(Done {
+        name: case.name.clone(),
+        seed: case.seed.cast_signed(),
+        code: output.status.code().unwrap_or_else(|| CRASHED.into()).into(),
+        folder: report.map(str::to_owned),
+        seconds: began.elapsed().as_secs().cast_signed(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_code_counts() {
+        let done = |codes: &[i64]| -> Vec<Done> {
+            codes.iter().map(|code| Done { code: *code, ..Done::default() }).collect()
+        };
+        let cases: [(&[i64], u8); 6] =
+            [(&[], 0), (&[0, 0], 0), (&[0, 1], 1), (&[1, 2, 0], 2), (&[2, 255, 1], 255), (&[0, 254], 255)];
+        for (codes, expected) in cases {
+            assert_eq!(worst(&done(codes)), expected, "{codes:?}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(parse_time("12m"), Ok(Duration::from_secs(720)));
+        assert_eq!(parse_time("90s"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "12", "m", "-1h", "1d"] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// Every test that a suite would run is one that can be run.
+    #[test]
+    fn all_tests_can_be_chosen() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            options: super::super::options::TestOptions,
+        }
+        let suite = |suite| SuiteOptions {
+            suite,
+            system: "ferrymq-raft".into(),
+            mode: None,
+            budget: None,
+            test_count: None,
+            stop_on_failure: false,
+            seed: 1,
+            control_seeds: 1,
+            folder: None,
+            ferrymq: None,
+        };
+        for case in cases(&suite(Suite::Pr), true)
+            .chain(cases(&suite(Suite::Controls), true))
+            .chain(cases(&suite(Suite::Nightly), true).take(40))
+        {
+            let words = std::iter::once("test".to_owned()).chain(case.words.clone());
+            let line = <Line as clap::Parser>::try_parse_from(words).expect("words");
+            if let Err(refusal) = line.options.choose() {
+                panic!("{}: {}", case.name, refusal.sentence);
+            }
+        }
+    }
+
+    #[test]
+    fn a_suite_goes_on_where_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let done = Done { name: "kill".into(), seed: 1, code: 0, folder: Some("x".into()), seconds: 4 };
+        append(folder.path(), &done).expect("written");
+        fs::write(folder.path().join("suite.jsonl"), {
+            let text = fs::read_to_string(folder.path().join("suite.jsonl")).expect("a line");
+            text + "{\"name\":\"cut of"
+        })
+        .expect("written");
+        assert_eq!(load(folder.path()), [done]);
+    }
+}

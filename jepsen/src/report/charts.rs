@@ -1,0 +1,274 @@
+//! The charts: inline SVG, all over the same time axis, with the faults as bands behind them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::page::escape;
+use super::series::{Band, Point, Series, quantile};
+use crate::history::Outcome;
+
+const WIDTH: f64 = 1060.0;
+const LEFT: f64 = 48.0;
+const RIGHT: f64 = 8.0;
+/// Points of one outcome that are drawn; the rest is thinned out evenly.
+const POINTS_MAX: usize = 3000;
+const LATENCY_MS: (f64, f64) = (0.1, 10_000.0);
+
+/// The colours that readers of Jepsen's reports know.
+fn band_colour(fault: &str) -> &'static str {
+    match fault.split('-').next().unwrap_or_default() {
+        "kill" => "#E9A4A0",
+        "pause" => "#A0B1E9",
+        "partition" => "#E9DCA0",
+        "slow" | "drop" | "cut" | "reset" => "#D1E8A0",
+        "powercut" => "#C9A0E9",
+        "disk" => "#A0E3E9",
+        _ => "#D0C4B8",
+    }
+}
+
+fn outcome_colour(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "#2f7fd1",
+        Outcome::Fail => "#d1892f",
+        Outcome::Info => "#c2333a",
+    }
+}
+
+struct Chart<'s> {
+    series: &'s Series,
+    height: f64,
+    out: String,
+}
+
+impl<'s> Chart<'s> {
+    fn new(series: &'s Series, height: f64, label: &str) -> Self {
+        let mut out =
+            format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=img aria-label=\"{}\">", escape(label));
+        let x = |at: f64| x(series, at);
+        for Band { name, from, to, detail } in &series.bands {
+            // Writing to a string cannot fail; here and below.
+            let _ = write!(
+                out,
+                "<rect x={:.1} y=0 width={:.1} height={:.1} fill=\"{}\" opacity=.45><title>{}: {}</title></rect>",
+                x(*from),
+                (x(*to) - x(*from)).max(1.5),
+                height - 16.0,
+                band_colour(name),
+                escape(name),
+                escape(detail)
+            );
+        }
+        let step = axis_step(series.end);
+        let mut at = 0.0;
+        while at <= series.end {
+            let _ = write!(
+                out,
+                "<line class=axis x1={0:.1} x2={0:.1} y1=0 y2={1:.1} /><text x={0:.1} y={2:.1} text-anchor=middle>{at:.0} s</text>",
+                x(at),
+                height - 16.0,
+                height - 3.0
+            );
+            at += step;
+        }
+        Self { series, height, out }
+    }
+
+    fn x(&self, at: f64) -> f64 {
+        x(self.series, at)
+    }
+
+    fn floor(&self) -> f64 {
+        self.height - 16.0
+    }
+
+    fn label(&mut self, y: f64, text: &str) {
+        let _ = write!(self.out, "<text x={} y={y:.1} text-anchor=end>{}</text>", LEFT - 4.0, escape(text));
+    }
+
+    fn finish(mut self) -> String {
+        self.out.push_str("</svg>");
+        self.out
+    }
+}
+
+fn x(series: &Series, at: f64) -> f64 {
+    LEFT + (WIDTH - LEFT - RIGHT) * at / series.end.max(0.001)
+}
+
+/// About ten marks, at round seconds.
+fn axis_step(end: f64) -> f64 {
+    let steps = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+    steps.into_iter().find(|step| end / step <= 12.0).unwrap_or(1800.0)
+}
+
+pub fn legend(series: &Series) -> String {
+    let mut seen = BTreeMap::new();
+    for band in &series.bands {
+        seen.insert(band.name.as_str(), band_colour(&band.name));
+    }
+    let outcomes = [("acknowledged", Outcome::Ok), ("failed", Outcome::Fail), ("unknown", Outcome::Info)];
+    let mut out = String::from("<p class=legend>");
+    for (name, colour) in
+        outcomes.map(|(name, outcome)| (name, outcome_colour(outcome))).into_iter().chain(seen)
+    {
+        let _ = write!(out, "<span><i style=\"background:{colour}\"></i>{}</span>", escape(name));
+    }
+    out + "</p>"
+}
+
+/// Every operation: when it began and how long it took, on a logarithmic scale.
+pub fn latency(series: &Series) -> String {
+    let mut chart = Chart::new(series, 240.0, "latency of every operation");
+    let scale = (LATENCY_MS.1 / LATENCY_MS.0).log10();
+    let floor = chart.floor();
+    let y = |ms: f64| {
+        let share = (ms.clamp(LATENCY_MS.0, LATENCY_MS.1) / LATENCY_MS.0).log10() / scale;
+        floor - share * (floor - 8.0)
+    };
+    for (ms, text) in [(1.0, "1 ms"), (10.0, "10 ms"), (100.0, "100 ms"), (1000.0, "1 s"), (10_000.0, "10 s")]
+    {
+        chart.label(y(ms) + 4.0, text);
+    }
+    for outcome in [Outcome::Ok, Outcome::Fail, Outcome::Info] {
+        let points: Vec<&Point> = series.points.iter().filter(|point| point.outcome == outcome).collect();
+        let step = points.len() / POINTS_MAX + 1;
+        let mut path = String::new();
+        for point in points.iter().step_by(step) {
+            let _ = write!(path, "M{:.1} {:.1}h0", chart.x(point.at), y(point.latency_ms));
+        }
+        let _ = write!(
+            chart.out,
+            "<path d=\"{path}\" stroke=\"{}\" stroke-width=2.4 stroke-linecap=round fill=none opacity=.6 />",
+            outcome_colour(outcome)
+        );
+    }
+    chart.finish()
+}
+
+/// Quantiles of the acknowledged operations, each over one second.
+pub fn quantiles(series: &Series) -> String {
+    let mut chart = Chart::new(series, 160.0, "quantiles of the latency");
+    let mut seconds: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for point in series.points.iter().filter(|point| point.outcome == Outcome::Ok) {
+        seconds.entry(point.at as u64).or_default().push(point.latency_ms);
+    }
+    seconds.values_mut().for_each(|list| list.sort_by(f64::total_cmp));
+    let scale = (LATENCY_MS.1 / LATENCY_MS.0).log10();
+    let floor = chart.floor();
+    let y = |ms: f64| {
+        floor - (ms.clamp(LATENCY_MS.0, LATENCY_MS.1) / LATENCY_MS.0).log10() / scale * (floor - 8.0)
+    };
+    for (ms, text) in [(1.0, "1 ms"), (100.0, "100 ms"), (10_000.0, "10 s")] {
+        chart.label(y(ms) + 4.0, text);
+    }
+    for (share, colour) in [(0.5, "#2f7fd1"), (0.95, "#7a4fd1"), (0.99, "#c2333a")] {
+        let mut path = String::new();
+        for (at, list) in &seconds {
+            if let Some(value) = quantile(list, share) {
+                let command = if path.is_empty() { 'M' } else { 'L' };
+                let _ = write!(path, "{command}{:.1} {:.1}", chart.x(*at as f64 + 0.5), y(value));
+            }
+        }
+        let _ = write!(chart.out, "<path d=\"{path}\" stroke=\"{colour}\" stroke-width=1.5 fill=none />");
+    }
+    chart.finish()
+}
+
+/// Operations each second, by outcome.
+pub fn rate(series: &Series) -> String {
+    let mut chart = Chart::new(series, 160.0, "operations each second");
+    let mut counts: BTreeMap<(u8, u64), f64> = BTreeMap::new();
+    let number = |outcome| match outcome {
+        Outcome::Ok => 0,
+        Outcome::Fail => 1,
+        Outcome::Info => 2,
+    };
+    for point in &series.points {
+        *counts.entry((number(point.outcome), point.at as u64)).or_default() += 1.0;
+    }
+    let most = counts.values().copied().fold(1.0, f64::max);
+    let floor = chart.floor();
+    chart.label(16.0, &format!("{most:.0}/s"));
+    for outcome in [Outcome::Ok, Outcome::Fail, Outcome::Info] {
+        let mut path = String::new();
+        for second in 0..=(series.end as u64) {
+            let count = counts.get(&(number(outcome), second)).copied().unwrap_or_default();
+            let command = if path.is_empty() { 'M' } else { 'L' };
+            let y = floor - count / most * (floor - 12.0);
+            let _ = write!(path, "{command}{:.1} {y:.1}", chart.x(second as f64 + 0.5));
+        }
+        let colour = outcome_colour(outcome);
+        let _ = write!(chart.out, "<path d=\"{path}\" stroke=\"{colour}\" stroke-width=1.5 fill=none />");
+    }
+    chart.finish()
+}
+
+/// For each queue and second: something was acknowledged, nothing but failures, or nothing at all.
+pub fn availability(series: &Series) -> String {
+    const LANE: f64 = 16.0;
+    let height = series.availability.len() as f64 * LANE + 22.0;
+    let mut chart = Chart::new(series, height, "availability of each queue");
+    for (lane, (queue, seconds)) in series.availability.iter().enumerate() {
+        let top = lane as f64 * LANE + 3.0;
+        chart.label(top + 10.0, &format!("q{queue}"));
+        for (second, (served, failed)) in seconds {
+            let colour = match (served, failed) {
+                (true, false) => "#1f8a4c",
+                (true, true) => "#8aa83c",
+                _ => "#c2333a",
+            };
+            let (from, to) = (chart.x(*second as f64), chart.x(*second as f64 + 1.0));
+            let _ = write!(
+                chart.out,
+                "<rect x={from:.1} y={top:.1} width={:.1} height=11 fill=\"{colour}\" />",
+                (to - from - 0.4).max(0.6)
+            );
+        }
+    }
+    chart.finish()
+}
+
+/// Who led when, as the name server saw it.
+pub fn leaders(series: &Series, nodes: i64) -> String {
+    const LANE: f64 = 18.0;
+    let height = nodes as f64 * LANE + 22.0;
+    let mut chart = Chart::new(series, height, "who led when");
+    for node in 0..nodes {
+        chart.label(node as f64 * LANE + 14.0, &format!("n{node}"));
+    }
+    for reign in &series.reigns {
+        let top = f64::from(reign.node.0) * LANE + 4.0;
+        let (from, to) = (chart.x(reign.from), chart.x(reign.to));
+        let _ = write!(
+            chart.out,
+            "<rect x={from:.1} y={top:.1} width={:.1} height=12 rx=3 fill=\"#2f7fd1\"><title>{} from {:.1} s to {:.1} s</title></rect>",
+            (to - from).max(1.0),
+            reign.node,
+            reign.from,
+            reign.to
+        );
+    }
+    chart.finish()
+}
+
+/// How long each queue took no message after each fault.
+pub fn recoveries(series: &Series) -> String {
+    let mut out = String::from(
+        "<table><tr><th>fault<th class=n>times × queues<th class=n>median<th class=n>95 %<th class=n>longest</tr>",
+    );
+    for (name, seconds) in &series.recoveries {
+        let shown =
+            |share| quantile(seconds, share).map_or("–".to_owned(), |value| format!("{value:.2} s"));
+        let _ = write!(
+            out,
+            "<tr><td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+            escape(name),
+            seconds.len(),
+            shown(0.5),
+            shown(0.95),
+            shown(1.0)
+        );
+    }
+    out + "</table>"
+}
