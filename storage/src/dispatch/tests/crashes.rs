@@ -99,10 +99,10 @@ fn run(disk: &SimulatedDisk, layout: Layout, operations: &[Operation], flush: fn
             }
             Operation::Restart { in_order } => {
                 let last = store.take();
-                if let Some(mut store) = last.filter(|_| *in_order) {
-                    if store.catch_up().is_ok() {
-                        let _ = store.close();
-                    }
+                if let Some(mut store) = last.filter(|_| *in_order)
+                    && store.catch_up().is_ok()
+                {
+                    let _ = store.close();
                 }
                 match open(disk, layout, 1, false) {
                     Ok(opened) => store = Some(opened),
@@ -224,7 +224,7 @@ fn every_crash_point_of_a_classic_log() {
 #[test]
 fn entries_of_records_that_were_lost_are_caught() {
     let too_early = |derived: &Derived| drop(derived.flush_too_early());
-    let caught = (0..40).find_map(|seed| try_images(Layout::Classic, seed, IMAGES, too_early).err());
+    let caught = (0..100).find_map(|seed| try_images(Layout::Classic, seed, IMAGES / 4, too_early).err());
     let caught = caught.expect("nobody noticed");
     println!("{caught}");
     // The lost record's place in the log is another's by then, and the entry points there.

@@ -56,6 +56,14 @@ func pulls(t *trial, count int, wanted map[[2]int]string) error {
 		return err
 	}
 	queue := &primitive.MessageQueue{Topic: topic, BrokerName: t.brokerName, QueueId: 0}
+	// A message may be pulled a moment after it was acknowledged.
+	err = eventually("all may be pulled", func() bool {
+		result, err := puller.PullFrom(context.Background(), queue, 0, 1)
+		return err == nil && result.MaxOffset == int64(count)
+	})
+	if err != nil {
+		return err
+	}
 	for request, expected := range wanted {
 		result, err := puller.PullFrom(context.Background(), queue, int64(request[0]), request[1])
 		if err != nil {

@@ -74,7 +74,7 @@ final class Batches {
         }
         Check.refused("5 MiB", SYSTEM_ERROR, () -> producer.send(messages));
         Trial.accepted(producer.send(messages.subList(0, 3)));
-        Check.equal("messages", 3L, trial.admin().maxOffset(trial.queue(topic, 0)));
+        trial.awaitStored(trial.queue(topic, 0), 3);
     }
 
     private Batches() { }

@@ -207,7 +207,7 @@ final class Groups {
         trial.start(consumer);
         Trial.sendNumbered(producer, topic, "m", 3);
         Check.equal("topic as its consumer sees it", topic, inbox.await(3).get(0).getTopic());
-        Check.equal("messages under the whole name", 3L, trial.admin().maxOffset(trial.queue(whole, 0)));
+        trial.awaitStored(trial.queue(whole, 0), 3);
         Check.equal("members under the whole name", 1,
             trial.admin().examineConsumerConnectionInfo("space%" + trial.group()).getConnectionSet().size());
     }

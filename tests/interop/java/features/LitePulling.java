@@ -100,6 +100,7 @@ final class LitePulling {
         Check.equal("from 12", sent.subList(12, 20), bodies(poll(consumer, 8)));
         consumer.seekToBegin(queue);
         Check.equal("from the beginning", sent, bodies(poll(consumer, 20)));
+        trial.awaitStored(queue, 20);
         consumer.seekToEnd(queue);
         Trial.accepted(producer.send(new Message(queue.getTopic(), Trial.bytes("after the end")), queue));
         Check.equal("from the end", List.of("after the end"), bodies(poll(consumer, 1)));
@@ -114,6 +115,7 @@ final class LitePulling {
         Thread.sleep(50);
         List<String> after = Trial.sendNumbered(producer, queue, "after ", 5);
         DefaultLitePullConsumer consumer = assigned(trial, queue);
+        trial.awaitStored(queue, 10);
         long offset = consumer.offsetForTimestamp(queue, between);
         Check.equal("offset at that time", 5L, offset);
         consumer.seek(queue, offset);

@@ -83,6 +83,7 @@ final class Offsets {
     private static void pullFromDisk(Trial trial) throws Exception {
         var queue = trial.queue(trial.topic(1), 0);
         Trial.sendNumbered(trial.producer(), queue, "m", 40);
+        trial.awaitStored(queue, 40);
         var result = trial.puller(trial.group()).pull(queue, "*", 0, 32);
         Check.equal("messages in a reply", 8, result.getMsgFoundList().size());
         Check.equal("next", 8L, result.getNextBeginOffset());
@@ -158,6 +159,7 @@ final class Offsets {
         consumer.shutdown();
         DefaultMQProducer producer = trial.producer();
         Trial.sendNumbered(producer, topic, "skipped ", 10);
+        trial.awaitStored(trial.queue(topic, 0), 30);
         trial.admin().resetOffsetByTimestamp(topic, trial.group(), -1, true);
         List<String> later = Trial.sendNumbered(producer, topic, "later ", 3);
         Inbox inbox = trial.consume(trial.group(), topic, "*");

@@ -36,6 +36,7 @@ final class Pulling {
     private static void queue(Trial trial) throws Exception {
         MessageQueue queue = trial.queue(trial.topic(2), 1);
         List<String> sent = Trial.sendNumbered(trial.producer(), queue, "message ", 5);
+        trial.awaitStored(queue, 5);
         DefaultMQPullConsumer puller = trial.puller(trial.group());
         PullResult result = puller.pull(queue, "*", 0, 32);
         Check.equal("status", PullStatus.FOUND, result.getPullStatus());
@@ -60,6 +61,7 @@ final class Pulling {
     private static void atMost(Trial trial) throws Exception {
         MessageQueue queue = trial.queue(trial.topic(1), 0);
         List<String> sent = Trial.sendNumbered(trial.producer(), queue, "m", 100);
+        trial.awaitStored(queue, 100);
         DefaultMQPullConsumer puller = trial.puller(trial.group());
         Check.equal("ten", sent.subList(20, 30),
             puller.pull(queue, "*", 20, 10).getMsgFoundList().stream().map(Inbox::text).toList());
@@ -75,6 +77,7 @@ final class Pulling {
         for (int number = 0; number < 6; number++) {
             Trial.accepted(producer.send(new Message(queue.getTopic(), Sending.noise(200_000)), queue));
         }
+        trial.awaitStored(queue, 6);
         DefaultMQPullConsumer puller = trial.puller(trial.group());
         long offset = 0;
         int replies = 0;
@@ -90,6 +93,7 @@ final class Pulling {
     private static void outOfRange(Trial trial) throws Exception {
         MessageQueue queue = trial.queue(trial.topic(1), 0);
         Trial.sendNumbered(trial.producer(), queue, "m", 3);
+        trial.awaitStored(queue, 3);
         DefaultMQPullConsumer puller = trial.puller(trial.group());
         PullResult result = puller.pull(queue, "*", 1_000, 32);
         Check.equal("status past the end", PullStatus.OFFSET_ILLEGAL, result.getPullStatus());
@@ -124,6 +128,7 @@ final class Pulling {
         for (int number = 0; number < 12; number++) {
             Trial.accepted(producer.send(new Message(queue.getTopic(), "t" + number % 3, Trial.bytes("m" + number)), queue));
         }
+        trial.awaitStored(queue, 12);
         DefaultMQPullConsumer puller = trial.puller(trial.group());
         PullResult result = puller.pull(queue, "t1", 0, 32);
         Check.equal("bodies", List.of("m1", "m4", "m7", "m10"), result.getMsgFoundList().stream().map(Inbox::text).toList());
@@ -155,6 +160,7 @@ final class Pulling {
         String topic = trial.topic("", 1, 2);
         DefaultMQProducer producer = trial.producer();
         Trial.sendNumbered(producer, topic, "m", 3);
+        trial.awaitStored(trial.queue(topic, 0), 3);
         DefaultMQPullConsumer puller = trial.puller(trial.group());
         Check.refused("a pull", NO_PERMISSION, () -> puller.pull(trial.queue(topic, 0), "*", 0, 32));
         trial.topic("", 1, 6);
@@ -170,6 +176,7 @@ final class Pulling {
         trial.note("min of an empty queue " + puller.minOffset(queue));
         trial.note("earliest of an empty queue " + puller.earliestMsgStoreTime(queue));
         Trial.sendNumbered(trial.producer(), queue, "m", 7);
+        trial.awaitStored(queue, 7);
         Check.equal("max", 7L, puller.maxOffset(queue));
         Check.equal("min", 0L, puller.minOffset(queue));
         MessageExt first = puller.pull(queue, "*", 0, 1).getMsgFoundList().get(0);
@@ -183,6 +190,7 @@ final class Pulling {
             Trial.sendNumbered(producer, queue, "m", 1);
             Thread.sleep(5);
         }
+        trial.awaitStored(queue, 20);
         DefaultMQPullConsumer puller = trial.puller(trial.group());
         List<Long> times = puller.pull(queue, "*", 0, 32).getMsgFoundList().stream().map(MessageExt::getStoreTimestamp).toList();
         Check.equal("messages", 20, times.size());

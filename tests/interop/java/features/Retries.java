@@ -196,6 +196,7 @@ final class Retries {
     private static void sentBackByHand(Trial trial) throws Exception {
         String topic = trial.topic(1);
         Trial.send(trial.producer(), rich(topic, 3));
+        trial.awaitStored(trial.queue(topic, 0), 1);
         DefaultMQPullConsumer puller = trial.puller(trial.own("other"));
         MessageExt message = puller.pull(trial.queue(topic, 0), "*", 0, 1).getMsgFoundList().get(0);
         puller.sendMessageBack(message, 1, trial.place.brokerName(), trial.group());

@@ -221,8 +221,7 @@ final class Sending {
         producer.setCompressMsgBodyOverHowmuch(Integer.MAX_VALUE);
         Trial.send(producer, new Message(topic, noise(64 << 10)));
         Check.refused("the body is over 64 KiB", MESSAGE_ILLEGAL, () -> producer.send(new Message(topic, noise((64 << 10) + 1))));
-        var queue = trial.queue(topic, 0);
-        Check.equal("messages", 1L, trial.admin().maxOffset(queue));
+        trial.awaitStored(trial.queue(topic, 0), 1);
     }
 
     private static void chosenQueue(Trial trial) throws Exception {

@@ -204,6 +204,11 @@ final class Trial {
         return bodies;
     }
 
+    /** Messages may be pulled a moment after they were acknowledged: returns once there are this many. */
+    void awaitStored(MessageQueue queue, long count) throws Exception {
+        Check.eventually(count + " messages in " + queue, () -> admin().maxOffset(queue) == count);
+    }
+
     MessageQueue queue(String topic, int id) {
         return new MessageQueue(topic, place.brokerName, id);
     }

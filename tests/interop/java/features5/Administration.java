@@ -228,6 +228,7 @@ final class Administration {
         trial.awaitAllConsumed(trial.group(), topic);
         consumer.shutdown();
         Trial.sendNumbered(producer, queue, "late ", 7);
+        trial.awaitStored(queue, 17);
         var stats = trial.admin().examineConsumeStats(trial.group(), topic);
         Check.equal("behind", 7L, stats.computeTotalDiff());
         var offsets = stats.getOffsetTable().get(queue);
@@ -241,6 +242,7 @@ final class Administration {
         DefaultMQProducer producer = trial.producer();
         Trial.sendNumbered(producer, trial.queue(topic, 0), "m", 4);
         Trial.sendNumbered(producer, trial.queue(topic, 2), "m", 2);
+        trial.awaitStored(trial.queue(topic, 2), 2);
         var table = trial.admin().examineTopicStats(topic).getOffsetTable();
         Check.equal("queues", 3, table.size());
         long[] counts = {4, 0, 2};
@@ -321,6 +323,7 @@ final class Administration {
         for (int number = 0; number < 5; number++) {
             Trial.send(producer, new Message(topic, "tag" + number, "key", Trial.bytes("m" + number)));
         }
+        trial.awaitStored(trial.queue(topic, 0), 5);
         var answer = trial.admin().queryConsumeQueue(trial.place.broker(), topic, 0, 1, 3, null);
         Check.equal("smallest and largest", "0 5", answer.getMinQueueIndex() + " " + answer.getMaxQueueIndex());
         Check.equal("entries", 3, answer.getQueueData().size());
