@@ -8,3 +8,6 @@ pub mod offsets;
 pub mod produce;
 pub mod pull;
 pub mod resets;
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,10 @@ async fn reset_here(
         return Err(Refusal::Failed("No queues to reset.".to_owned()));
     }
     broker.offsets.reset(&group, topic, lines.clone()).await?;
+    // Consumers that wait for messages hear of it now, and not when they have waited long enough.
+    for line in &lines {
+        broker.arrivals.wake(topic.as_str(), line.queue, QueueOffset(i64::MAX));
+    }
     Ok(lines)
 }
 

@@ -30,7 +30,7 @@ use crate::scan::records::RecordsError;
 use census::{Census, Known};
 use entry::{ENTRY_BYTES, RawEntry, Slot};
 use files::{FileDamage, FilesKey, Place, QueueFiles, failed_at};
-use queue::{Contents, Queue, Topic};
+use queue::{Queue, Topic};
 
 pub use entry::{DelayLevels, QueueEntry};
 

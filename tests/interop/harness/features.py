@@ -38,13 +38,13 @@ send-chosen-queue                java,java4,go,python   a selector keeps what be
 send-no-such-queue               java,java4             a queue that the topic does not have is refused
 send-vip-channel                 java,java4             the port two below serves too
 send-same-group                  java,java4             two producers of one group; one leaves
-batch-10000                      java,java4,go          ten batches of a thousand, all consumed
+batch-10000                      java,java4,go,python          ten batches of a thousand, all consumed
 batch-reply-fields               java,java4             ids and offsets of each message in a batch
 batch-over-limit                 java                   5 MiB in one batch are refused
 topic-auto-created               java,java4,go,python   with the queues asked for, and no more than the template's
 topic-write-forbidden            java                   no route to write; after the permission is given there is
 topic-read-forbidden             java,java4             pulls are refused; after the permission is given they are not
-pull-queue                       java,java4,go          found and no new message; next, smallest and largest offset
+pull-queue                       java,java4,go,python          found and no new message; next, smallest and largest offset
 pull-at-most                     java,java4             as many as asked for, and no more than 32
 pull-large-messages              java                   replies are limited in bytes
 pull-offset-out-of-range         java,java4,go          past the end: the client is told where the end is
@@ -66,7 +66,7 @@ filter-tag-several               java,java4,go,python   several tags
 filter-tag-all                   java                   all tags, and none
 filter-tag-same-hash             java,go,python         two tags of one hash are told apart
 filter-changed                   java,go                a group comes back with another expression
-group-shares-queues              java,java4,go          two members, two queues each
+group-shares-queues              java,java4,go,python          two members, two queues each
 group-broadcast-three            java,java4,go,python   each of three members gets all
 group-several-topics             java,java4,go          one group, five topics
 group-two-groups                 java,go,python         each group gets all
@@ -78,8 +78,8 @@ group-namespace                  java,java4,go          topics and groups in a n
 rebalance-join-and-leave         java,java4,go          all is consumed while a member comes and leaves
 rebalance-join-and-die           java,java4,go          all is consumed while a member comes and is killed
 rebalance-orderly-join-and-die   java,java4             order is kept, nothing skipped, though the dead holds its locks for a minute
-consume-from-first               java,java4,go,python   all that is there
-consume-from-last-young-topic    java,java4,go          all that is there, where nothing has left memory yet
+consume-from-first               java,java4,go   all that is there
+consume-from-last-young-topic    java,java4,go,python          all that is there, where nothing has left memory yet
 offset-after-consumer-restart    java,java4,go,python   each life goes on where the last ended
 offset-reset-online              java,java4             running consumers go back to a time
 offset-reset-offline             java,java4             a group that is away begins at a time
@@ -140,10 +140,10 @@ retry-orderly-to-dead-letter     java,java4  the queue goes on without it
 delay-levels                     java,java4,go,python  each level waits for its time; what is left in the properties
 delay-level-above-highest        java,java4  the highest level
 delay-keeps-order                java,java4,go  in one queue
-transaction-commit               java,java4,go,python  invisible before, whole after
-transaction-rollback             java,java4,go,python  never visible
+transaction-commit               java,java4,go  invisible before, whole after
+transaction-rollback             java,java4,go  never visible
 transaction-mixed                java,java4,go  a hundred with all outcomes
-transaction-unknown-then-commit    java,java4,go,python  asked back, then visible
+transaction-unknown-then-commit    java,java4,go  asked back, then visible
 transaction-unknown-then-rollback  java,java4,go  asked back, never visible
 transaction-asked-twice          java        undecided at the first time
 transaction-too-many-checks      java        given up to TRANS_CHECK_MAX_TIME_TOPIC
