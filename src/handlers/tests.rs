@@ -37,7 +37,8 @@ impl Running {
         let mut config: BrokerConfig = loaded.written.config().clone();
         config.network.bind_address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         config.network.listen_port = 0;
-        let node = Node::start(&config, Arc::new(BrokerDesk::new(&BROKER, loaded.written))).await.expect("a node");
+        let node =
+            Node::start(&config, Arc::new(BrokerDesk::new(&BROKER, loaded.written))).await.expect("a node");
         let client = Client::new(node.address().to_string(), Duration::from_secs(30));
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(node.run(stopped));
@@ -142,7 +143,9 @@ async fn strange_heartbeats_do_no_harm() {
     let objects = format!(r#"{{"clientID":"c","consumerDataSet":[{}]}}"#, "{},".repeat(200_000) + "{}");
     assert_eq!(broker.ask(34, "", objects).await.code, 29);
 
-    let topics: Vec<_> = (0..10_000).map(|topic| format!(r#"{{"topic":"t{topic}","subString":"*","subVersion":1}}"#)).collect();
+    let topics: Vec<_> = (0..10_000)
+        .map(|topic| format!(r#"{{"topic":"t{topic}","subString":"*","subVersion":1}}"#))
+        .collect();
     let many = format!(
         r#"{{"clientID":"c","consumerDataSet":[{{"groupName":"many","subscriptionDataSet":[{}]}}]}}"#,
         topics.join(",")
