@@ -7,8 +7,8 @@ use bytes::Bytes;
 use ferrymq_proto::bodies::{Registration as RegistrationBody, TopicConfig};
 use ferrymq_proto::headers::{RegisterBroker, UnregisterBroker};
 use ferrymq_proto::json::{self, Dialect};
-use ferrymq_proto::net::Client;
-use tokio::sync::{Notify, watch};
+use ferrymq_proto::net::{CallError, Client};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::topics::{Permission, Topics};
@@ -16,6 +16,8 @@ use crate::replication::SharedTables;
 
 /// Changes that come close together are told together.
 const GATHERING: Duration = Duration::from_millis(10);
+/// After a registration that failed.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// How this node is called. As a leader its id is 0.
 #[derive(Clone, Debug)]
@@ -56,29 +58,55 @@ impl Registration {
         Self { own, rules, tables, topics, role, name_servers }
     }
 
-    /// Registers until `stop` turns true, and then unregisters.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let changed: Arc<Notify> = self.topics.changed();
+    /// Registers until `stop` turns true, and then unregisters. With each name server by itself: one that is away keeps
+    /// no other waiting.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let own = Arc::new(self);
+        let mut tasks = JoinSet::new();
+        for name_server in &own.name_servers {
+            tasks.spawn(Arc::clone(&own).keep_registered(Arc::clone(name_server), stop.clone()));
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn keep_registered(self: Arc<Self>, name_server: Arc<Client>, mut stop: watch::Receiver<bool>) {
+        let mut changed = self.topics.changed();
+        let mut role = self.role.clone();
+        let mut is_away = false;
         loop {
-            let id = *self.role.borrow_and_update();
+            changed.mark_unchanged();
+            let id = *role.borrow_and_update();
+            let mut pause = self.rules.period;
             if let Some(id) = id {
-                self.register(id).await;
+                let outcome = self.register(&name_server, id).await;
+                match &outcome {
+                    Ok(()) if is_away => tracing::info!(?name_server, "registered again"),
+                    Ok(()) => tracing::debug!(?name_server, "registered"),
+                    Err(error) if is_away => tracing::debug!(?name_server, %error, "still not registered"),
+                    Err(error) => {
+                        tracing::warn!(?name_server, %error, "this broker could not be registered; trying again");
+                    }
+                }
+                is_away = outcome.is_err();
+                // Clients find nothing until it worked, and a connection that was idle for long fails only when it is used.
+                pause = if is_away { RETRY.min(pause) } else { pause };
             }
             tokio::select! {
                 () = stopped(&mut stop) => break,
-                () = tokio::time::sleep(self.rules.period) => {}
-                () = changed.notified() => tokio::time::sleep(GATHERING).await,
-                _ = self.role.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+                Ok(()) = changed.changed() => tokio::time::sleep(GATHERING).await,
+                Ok(()) = role.changed() => {}
             }
         }
-        let id = *self.role.borrow();
-        if let Some(id) = id {
-            self.unregister(id).await;
+        let id = *role.borrow();
+        if let Some(id) = id
+            && let Err(error) = self.unregister(&name_server, id).await
+        {
+            tracing::warn!(?name_server, %error, "this broker could not be unregistered");
         }
     }
 
-    /// Tells all name servers, beside each other: one that is away does not keep the others waiting.
-    async fn register(&self, id: i64) {
+    async fn register(&self, name_server: &Client, id: i64) -> Result<(), CallError> {
         let body = self.body();
         let header = RegisterBroker {
             broker_name: self.own.broker.as_str().into(),
@@ -95,36 +123,17 @@ impl Registration {
             body_crc32: crc32(&body),
             zone_name: None,
         };
-        let mut calls = JoinSet::new();
-        for name_server in &self.name_servers {
-            let (name_server, header, body) = (Arc::clone(name_server), header.clone(), body.clone());
-            calls.spawn(async move {
-                match name_server.call(&header, body).await {
-                    Ok(_) => tracing::debug!(?name_server, "registered"),
-                    Err(error) => tracing::warn!(?name_server, %error, "this broker could not be registered; trying again"),
-                }
-            });
-        }
-        while calls.join_next().await.is_some() {}
+        name_server.call(&header, body).await.map(drop)
     }
 
-    async fn unregister(&self, id: i64) {
+    async fn unregister(&self, name_server: &Client, id: i64) -> Result<(), CallError> {
         let header = UnregisterBroker {
             broker_name: self.own.broker.as_str().into(),
             broker_addr: self.own.address.as_str().into(),
             cluster_name: self.own.cluster.as_str().into(),
             broker_id: id,
         };
-        let mut calls = JoinSet::new();
-        for name_server in &self.name_servers {
-            let (name_server, header) = (Arc::clone(name_server), header.clone());
-            calls.spawn(async move {
-                if let Err(error) = name_server.call(&header, Bytes::new()).await {
-                    tracing::warn!(?name_server, %error, "this broker could not be unregistered");
-                }
-            });
-        }
-        while calls.join_next().await.is_some() {}
+        name_server.call(&header, Bytes::new()).await.map(drop)
     }
 
     fn body(&self) -> Bytes {

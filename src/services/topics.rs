@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use ferrymq_proto::bodies::TopicConfig;
 use ferrymq_proto::name::{GroupName, RETRY_PREFIX, TopicName};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::clock;
 use crate::refusal::Refusal;
@@ -39,7 +39,7 @@ pub struct Topics {
     broker_ip: String,
     permission: AtomicI32,
     /// Tells those who register topics that there is something new.
-    changed: Arc<Notify>,
+    changed: watch::Sender<()>,
     runtime: Handle,
 }
 
@@ -57,7 +57,7 @@ impl Topics {
             rules,
             broker_ip,
             permission: AtomicI32::new(permission.0),
-            changed: Arc::default(),
+            changed: watch::Sender::default(),
             runtime: Handle::current(),
         }
     }
@@ -72,17 +72,17 @@ impl Topics {
 
     pub fn set_broker_permission(&self, permission: Permission) {
         self.permission.store(permission.0, Ordering::Relaxed);
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
     /// Woken when the name servers should hear of something.
-    pub fn changed(&self) -> Arc<Notify> {
-        Arc::clone(&self.changed)
+    pub fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Says that the name servers should hear of something.
     pub fn announce(&self) {
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
     pub fn find(&self, topic: &str) -> Option<Arc<TopicConfig>> {
@@ -166,7 +166,7 @@ impl Topics {
     pub async fn change(&self, command: Option<Command>) -> Result<(), Refusal> {
         if let Some(command) = command {
             self.writer.change(command).await?;
-            self.changed.notify_one();
+            self.changed.send_replace(());
         }
         Ok(())
     }
