@@ -10,8 +10,9 @@ use super::encode::{EncodeError, properties_length};
 use super::layout::{i16_length, i32_length, take_part};
 use super::properties::Properties;
 
-/// Messages of one batch. Each becomes a record of its own, so it costs far more than its bytes.
-pub const BATCH_ENTRIES_MAX: usize = 1024;
+/// Messages of one batch. Each becomes a record of its own, which may be ten times as long as the smallest entry: so many of them
+/// still fit into one frame.
+pub const BATCH_ENTRIES_MAX: usize = 16_384;
 
 /// Size, magic and checksum.
 const IGNORED: usize = 12;

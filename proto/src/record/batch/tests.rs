@@ -76,6 +76,13 @@ fn lengths_that_lie() {
 }
 
 #[test]
+fn a_batch_of_ten_thousand() {
+    let entry = BatchEntry { body: b"0123456789", ..BatchEntry::default() };
+    let body = encoded(&vec![entry; 10_000]);
+    assert!(BatchEntries::new(&body).eq(vec![Ok(entry); 10_000]));
+}
+
+#[test]
 fn a_batch_has_a_largest_count() {
     let mut body = encoded(&vec![BatchEntry::default(); BATCH_ENTRIES_MAX]);
     assert!(BatchEntries::new(&body).all(|entry| entry.is_ok()));
