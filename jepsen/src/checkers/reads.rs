@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ferrymq_proto::position::{QueueId, QueueOffset};
 
+use super::digest::Pulled;
 use super::faulty::downtimes;
 use super::{Digest, Findings, Place};
 use crate::history::{EventIndex, NodeId};
@@ -46,26 +47,27 @@ fn regressions(digest: &Digest<'_>, findings: &mut Findings) {
             .iter()
             .any(|down| down.node == node && down.from < until && down.until.is_none_or(|end| end > from))
     };
-    // The longest that each node has shown each queue so far, by the order of the answers.
+    // The longest that each node has shown each queue since it was last started, by the order of the answers; an answer counts
+    // from its question on.
     let mut by_answer: Vec<_> = digest.pulls.iter().collect();
     by_answer.sort_by_key(|pulled| pulled.event);
     let mut by_question = by_answer.clone();
     by_question.sort_by_key(|pulled| pulled.invoked);
-    let mut shown: BTreeMap<(NodeId, QueueId), (QueueOffset, EventIndex)> = BTreeMap::new();
+    let mut shown: BTreeMap<(NodeId, QueueId), (QueueOffset, &Pulled<'_>)> = BTreeMap::new();
     let mut answers = by_answer.into_iter().peekable();
     for pulled in by_question {
         while let Some(answer) = answers.next_if(|answer| answer.event < pulled.invoked) {
             let Some(node) = answer.value.node else { continue };
             let Some(last) = answer.value.seen.iter().map(|seen| seen.offset).max() else { continue };
-            let longest = shown.entry((node, answer.value.queue)).or_insert((last, answer.event));
-            if last > longest.0 {
-                *longest = (last, answer.event);
+            let longest = shown.entry((node, answer.value.queue)).or_insert((last, answer));
+            if last > longest.0 || !ran_through(node, longest.1.invoked, answer.event) {
+                *longest = (last, answer);
             }
         }
         let (Some(node), Some(max)) = (pulled.value.node, pulled.value.max) else { continue };
-        let Some((last, event)) = shown.get(&(node, pulled.value.queue)) else { continue };
-        if max.0 <= last.0 && ran_through(node, *event, pulled.event) {
-            findings.add("read-regression", &[*event, pulled.event], || {
+        let Some((last, shown)) = shown.get(&(node, pulled.value.queue)) else { continue };
+        if max.0 <= last.0 && ran_through(node, shown.invoked, pulled.event) {
+            findings.add("read-regression", &[shown.event, pulled.event], || {
                 format!(
                     "{node} had shown queue {} up to offset {last}, and later says that it ends at {max}",
                     pulled.value.queue

@@ -162,9 +162,13 @@ impl TestOptions {
         if self.clients != "rust" {
             return Err(Refusal::bad(format!("there are no clients {}; there are rust", self.clients)));
         }
-        let sizes = if system.replication == Replication::Raft { &[3, 5, 7][..] } else { &[2, 3, 4, 5][..] };
+        let sizes =
+            if system.replication == Replication::Raft { &[3, 5, 7][..] } else { &[1, 2, 3, 4, 5][..] };
         if !sizes.contains(&self.nodes) {
             return Err(Refusal::bad(format!("{} does not run with {} nodes", system.name, self.nodes)));
+        }
+        if self.nodes == 1 && mode == Mode::SyncMasterSlave {
+            return Err(Refusal::bad("--mode sync-ms needs a slave: 2 nodes or more"));
         }
         let clients = self.client_count()?;
         if self.rate == 0 || self.time_limit == 0 || self.queues == 0 {
@@ -328,6 +332,7 @@ mod tests {
             ("--system apache-masterslave --mode raft", "apache-masterslave has no mode raft"),
             ("--system apache-masterslave --nemesis wipe-one", "wipe-one is for groups that elect a leader"),
             ("--nodes 4", "ferrymq-raft does not run with 4 nodes"),
+            ("--system ferrymq-classic --mode sync-ms --nodes 1", "--mode sync-ms needs a slave"),
             ("--concurrency 0n", "--concurrency is a number"),
             ("--concurrency many", "--concurrency is a number"),
             ("--rate 0", "--rate, --time-limit and --queues must not be 0"),

@@ -156,7 +156,7 @@ impl Session {
             producer_group: PRODUCERS.into(),
             topic: (*self.topic).into(),
             default_topic: DEFAULT_TOPIC.into(),
-            default_topic_queue_nums: 4,
+            default_topic_queue_nums: 8,
             queue_id: queue,
             sys_flag,
             born_timestamp: now(),
@@ -219,9 +219,11 @@ impl Session {
         };
         if answer.code == ResponseCode::SUCCESS.0 {
             for record in Records::new(&answer.body) {
-                // What cannot be read is shown as a message that nobody sent.
+                // What cannot be read is shown as a message that nobody sent; what comes after it is to be asked for again.
                 let Ok(record) = record else {
-                    pulled.seen.push(Seen { offset: pulled.next, ..Seen::default() });
+                    let place = QueueOffset(offset.0 + i64::try_from(pulled.seen.len()).unwrap_or_default());
+                    pulled.seen.push(Seen { offset: place, ..Seen::default() });
+                    pulled.next = QueueOffset(place.0 + 1);
                     break;
                 };
                 let key = record.properties.get(property::KEYS).unwrap_or_default().into_owned();

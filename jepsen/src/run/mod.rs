@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferrymq_proto::code::ResponseCode;
+use ferrymq_proto::net::CallError;
+use ferrymq_proto::position::QueueId;
 use tokio::sync::{Mutex, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
@@ -23,7 +26,7 @@ use crate::history::{
     self, BeginValue, EventType, HistoryError, NoticeValue, Op, Process, Recorder, Tally, phases,
 };
 use crate::plan::Plan;
-use crate::workloads::{Cast, Part, Stage, Workload};
+use crate::workloads::{Cast, Part, Stage, Worker, Workload};
 use finale::{Finale, Stuck};
 
 /// The topic that a run is about.
@@ -282,6 +285,15 @@ async fn make_topic(stage: &Arc<Stage>, name_server: std::net::SocketAddr) -> Re
                     break;
                 }
                 Ok(()) => "the name server does not know it".clone_into(&mut last),
+                // Its first message makes it, where brokers allow that.
+                Err(CallError::Refused { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. }) => {
+                    let mut worker = Worker::new(stage, u32::MAX, 1);
+                    let message = worker.message();
+                    worker.send(QueueId(0), &[message]).await;
+                    if session.has_route(name_server).await {
+                        return Ok(());
+                    }
+                }
                 Err(error) => last = crate::client::told(&error),
             }
         }
