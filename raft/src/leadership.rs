@@ -83,17 +83,17 @@ impl LeadershipTask {
         } else {
             self.proposer.close(leader.clone());
         }
-        self.tell(Leadership::Following { term: Term(term), leader });
+        self.tell(&Leadership::Following { term: Term(term), leader });
     }
 
-    fn tell(&self, change: Leadership) {
+    fn tell(&self, change: &Leadership) {
         let is_news = self.told.send_if_modified(|told| {
-            let is_news = *told != change;
+            let is_news = told != change;
             *told = change.clone();
             is_news
         });
         if is_news {
-            self.app.leadership(&change);
+            self.app.leadership(change);
         }
     }
 
@@ -113,7 +113,7 @@ impl LeadershipTask {
         self.log_store.lead(term, stamps);
         if self.leads(term) {
             self.proposer.open(term);
-            self.tell(Leadership::Leading { term: Term(term) });
+            self.tell(&Leadership::Leading { term: Term(term) });
         }
     }
 

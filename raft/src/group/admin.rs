@@ -155,7 +155,7 @@ impl GroupHandle {
             }
         }
         let voters = voters(&status.nodes).chain([node]).collect();
-        self.check_majority(&voters)?;
+        self.check_majority(&voters).await?;
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node])), true).await
     }
 
@@ -177,7 +177,7 @@ impl GroupHandle {
                 target.member.name
             )));
         }
-        self.check_majority(&left)?;
+        self.check_majority(&left).await?;
         self.change(ChangeMembers::RemoveVoters(nodes), false).await
     }
 
@@ -189,11 +189,14 @@ impl GroupHandle {
         Ok(())
     }
 
-    /// Whether most of these would answer.
-    fn check_majority(&self, voters: &BTreeSet<NodeId>) -> Result<(), AdminError> {
+    /// Whether most of these answer. They are asked now: a change that waits for a node that has just died stops the group.
+    async fn check_majority(&self, voters: &BTreeSet<NodeId>) -> Result<(), AdminError> {
         let status = self.status();
-        let answers = |node: &&NodeStatus| node.node == status.node || is_lively(node);
-        let lively = status.nodes.iter().filter(|node| voters.contains(&node.node)).filter(answers).count();
+        let others =
+            status.nodes.into_iter().filter(|node| voters.contains(&node.node) && node.node != status.node);
+        let own_voice = usize::from(voters.contains(&status.node));
+        let answers = futures_util::future::join_all(others.map(|node| self.answers(node))).await;
+        let lively = own_voice + answers.into_iter().filter(|answers| *answers).count();
         if lively > voters.len() / 2 {
             return Ok(());
         }
@@ -202,6 +205,12 @@ impl GroupHandle {
             voters.len()
         );
         Err(AdminError::Refused(text))
+    }
+
+    async fn answers(&self, node: NodeStatus) -> bool {
+        let own = crate::proto::Introduction::default();
+        let found = self.shared.peers.introduce(&node.member, own, INTRODUCTION_TIMEOUT).await;
+        found.is_ok_and(|found| found.node == node.node.0)
     }
 
     async fn change(&self, change: ChangeMembers<NodeId, Member>, retain: bool) -> Result<(), AdminError> {

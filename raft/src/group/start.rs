@@ -189,7 +189,6 @@ fn spawn_server(
     let host = Host {
         identity,
         raft: raft.clone(),
-        log: log.clone(),
         links,
         abstention,
         introduction: Arc::new(move || introduction(&settings, &meta, &own_raft, &own_log)),

@@ -228,8 +228,6 @@ pub struct Node {
     pub group: Option<Group>,
     pub app: Arc<TestApp>,
     pub log: Log,
-    pub folder: PathBuf,
-    pub settings: GroupSettings,
 }
 
 impl Node {
@@ -304,8 +302,8 @@ impl Cluster {
         let log = appender.log().clone();
         let app = Arc::new(TestApp::of(log.clone()));
         let parts = LogParts { disk: real_disk(), clock: Arc::new(RealClock::new()), appender, report };
-        let group = Group::start(settings.clone(), parts, app.clone())?;
-        self.nodes[number] = Some(Node { group: Some(group), app, log, folder, settings });
+        let group = Group::start(settings, parts, app.clone())?;
+        self.nodes[number] = Some(Node { group: Some(group), app, log });
         Ok(())
     }
 
@@ -355,17 +353,17 @@ impl Cluster {
 
     /// Proposes until it happens, as a client that tries again.
     pub fn send(&self, topic: &str, queue: i32, body: &str) -> Outcome {
-        self.insist(Proposal { records: message(topic, queue, body), command: None })
+        self.insist(&Proposal { records: message(topic, queue, body), command: None })
     }
 
     pub fn command(&self, text: &str) -> Outcome {
-        self.insist(Proposal {
+        self.insist(&Proposal {
             records: BytesMut::new(),
             command: Some(Bytes::copy_from_slice(text.as_bytes())),
         })
     }
 
-    fn insist(&self, proposal: Proposal) -> Outcome {
+    fn insist(&self, proposal: &Proposal) -> Outcome {
         let until = Instant::now() + PATIENCE;
         loop {
             let leader = self.leader();

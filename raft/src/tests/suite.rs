@@ -95,13 +95,13 @@ impl StoreBuilder<Types, Filled, StateMachine, (tempfile::TempDir, LogThreads)> 
     ) -> Result<((tempfile::TempDir, LogThreads), Filled, StateMachine), StorageError<Types>> {
         let disk = (self.disk)();
         let folder = tempfile::tempdir().unwrap();
-        let (store, machine, threads) = open(disk, folder.path(), self.mode);
+        let (store, machine, threads) = open(&disk, folder.path(), self.mode);
         Ok(((folder, threads), Filled(store), machine))
     }
 }
 
-fn open(disk: Arc<dyn Disk>, folder: &Path, mode: FlushMode) -> (LogStore, StateMachine, LogThreads) {
-    let (appender, _) = open_log(Arc::clone(&disk), folder, mode).framed();
+fn open(disk: &Arc<dyn Disk>, folder: &Path, mode: FlushMode) -> (LogStore, StateMachine, LogThreads) {
+    let (appender, _) = open_log(Arc::clone(disk), folder, mode).framed();
     let threads = LogThreads::start(appender.log()).unwrap();
     let meta = NodeMeta {
         node: NodeId(0),
@@ -116,8 +116,8 @@ fn open(disk: Arc<dyn Disk>, folder: &Path, mode: FlushMode) -> (LogStore, State
         vote: None,
         purged: None,
     };
-    let meta = Arc::new(MetaFile::create(&*disk, &folder.join("raft.meta"), meta).unwrap());
-    let checkpoints = Arc::new(Checkpoints::open(Arc::clone(&disk), folder).unwrap());
+    let meta = Arc::new(MetaFile::create(&**disk, &folder.join("raft.meta"), meta).unwrap());
+    let checkpoints = Arc::new(Checkpoints::open(Arc::clone(disk), folder).unwrap());
     let store = LogStore::open(appender, meta, Arc::new(AnyBase), mode, Arc::new(RealClock::new())).unwrap();
     let machine = StateMachine::open(Arc::new(TestApp::default()), store.clone(), checkpoints).unwrap();
     (store, machine, threads)

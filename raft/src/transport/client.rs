@@ -110,18 +110,6 @@ impl Peers {
         let passport = Passport { from: self.inner.host.clone(), to: None };
         settle(timeout(within, client.introduce(passport.stamp(own))).await)
     }
-
-    /// Fetches final bytes of the log.
-    pub async fn fetch(
-        &self,
-        peer: &Member,
-        request: proto::FetchRequest,
-        within: Duration,
-    ) -> Result<Bytes, String> {
-        let mut client = self.client(&peer.address, Purpose::Snapshot)?;
-        let passport = Passport { from: self.inner.host.clone(), to: None };
-        settle(timeout(within, client.fetch(passport.stamp(request))).await).map(|reply| reply.content)
-    }
 }
 
 /// What came of a call.

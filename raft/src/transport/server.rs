@@ -1,13 +1,10 @@
 //! Listening to peers.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use ferrymq_proto::position::LogOffset;
-use ferrymq_storage::Log;
+use bytes::BytesMut;
 use futures_util::{Stream, StreamExt};
 use openraft::Snapshot;
 use openraft::raft::{
@@ -34,8 +31,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Of one connection: frames, a heartbeat, votes, and what is being given up.
 const STREAMS_MAX: u32 = 64;
 const HEADERS_BYTES_MAX: u32 = 16 << 10;
-/// Of the log, in one answer.
-const FETCH_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) type RaftHandle = openraft::Raft<Types, crate::state_machine::StateMachine>;
 
@@ -44,7 +39,6 @@ pub(crate) type RaftHandle = openraft::Raft<Types, crate::state_machine::StateMa
 pub(crate) struct Host {
     pub identity: Identity,
     pub raft: RaftHandle,
-    pub log: Log,
     pub links: Arc<Links>,
     pub abstention: Arc<Abstention>,
     /// What this node says of itself.
@@ -136,7 +130,8 @@ impl Raft for Host {
                 Some((request.ok()?, messages))
             }
         });
-        let replies = self.raft.stream_append(requests).map(|reply| reply.map(encode_reply).map_err(stopped));
+        let replies =
+            self.raft.stream_append(requests).map(|reply| reply.as_ref().map(encode_reply).map_err(stopped));
         Ok(Response::new(Box::pin(replies)))
     }
 
@@ -198,21 +193,6 @@ impl Raft for Host {
         let answer = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
         Ok(Response::new(proto::SnapshotReply { vote: Some(answer.vote.into()) }))
     }
-
-    async fn fetch(
-        &self,
-        request: Request<proto::FetchRequest>,
-    ) -> Result<Response<proto::FetchReply>, Status> {
-        let proto::FetchRequest { offset, bytes } = request.into_inner();
-        let log = self.log.clone();
-        let bytes = (bytes as usize).min(FETCH_BYTES_MAX);
-        let read = tokio::task::spawn_blocking(move || log.read_confirmed(LogOffset(offset), bytes)).await;
-        let content: Bytes = read
-            .map_err(io::Error::other)
-            .and_then(|read| read.map_err(io::Error::other))
-            .map_err(|error| Status::out_of_range(error.to_string()))?;
-        Ok(Response::new(proto::FetchReply { content }))
-    }
 }
 
 fn decode_append(message: proto::AppendRequest) -> Result<AppendEntriesRequest<Types>, String> {
@@ -226,12 +206,12 @@ fn decode_append(message: proto::AppendRequest) -> Result<AppendEntriesRequest<T
     })
 }
 
-fn encode_reply(result: StreamAppendResult<Types>) -> proto::AppendReply {
+fn encode_reply(result: &StreamAppendResult<Types>) -> proto::AppendReply {
     let outcome = match result {
-        Ok(Some(id)) => Outcome::Matched(id.into()),
+        Ok(Some(id)) => Outcome::Matched((*id).into()),
         Ok(None) => Outcome::MatchedNothing(proto::Nothing {}),
-        Err(StreamAppendError::Conflict(id)) => Outcome::Conflict(id.into()),
-        Err(StreamAppendError::HigherVote(vote)) => Outcome::HigherVote(vote.into()),
+        Err(StreamAppendError::Conflict(id)) => Outcome::Conflict((*id).into()),
+        Err(StreamAppendError::HigherVote(vote)) => Outcome::HigherVote((*vote).into()),
     };
     proto::AppendReply { outcome: Some(outcome) }
 }
