@@ -118,7 +118,8 @@ impl Node {
         let listen = SocketAddr::new(config.network.bind_address, config.network.listen_port);
         // The port first: who cannot have it must not touch the store of the one who has.
         let failed = |source| StartError::Listen { address: listen, source };
-        let sockets = net::Server::bind(listen, config.network.limits.clone()).map_err(failed)?;
+        let mut sockets = net::Server::bind(listen, config.network.limits.clone()).map_err(failed)?;
+        bind_express_port(&mut sockets, listen);
         let bound = sockets.local_addr().map_err(failed)?;
         let address = own_address(&config.identity.host, bound.port())?;
 
@@ -260,6 +261,16 @@ fn open_store(config: &BrokerConfig, mode: FlushMode, arrivals: Arc<Arrivals>) -
     let derived_threads = DerivedThreads::start(&derived, dispatcher)?;
     let store = OpenStore { derived_threads, log_threads, derived, log };
     Ok(Opened { store, appender: open.appender })
+}
+
+/// Clients with `vipChannelEnabled` send to the port two below. Few have it, so a broker without that port goes on.
+fn bind_express_port(sockets: &mut net::Server, listen: SocketAddr) {
+    // Port 0 means any port: none below it belongs to this broker.
+    let Some(port) = listen.port().checked_sub(2).filter(|port| *port > 0) else { return };
+    let address = SocketAddr::new(listen.ip(), port);
+    if let Err(error) = sockets.bind_second(address) {
+        tracing::warn!(%address, %error, "clients with vipChannelEnabled cannot connect");
+    }
 }
 
 /// The address that clients are told. A name is looked up once: message ids hold an address.

@@ -1,5 +1,6 @@
 //! What the broker does, in words of its own: no wire types, no sockets.
 
+pub mod announcements;
 pub mod archive;
 pub mod arrivals;
 pub mod assignment;

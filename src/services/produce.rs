@@ -261,7 +261,8 @@ impl Produce {
             return Err(illegal("a batch cannot be delayed"));
         }
         if submission.body.len() > self.rules.batch_bytes_max {
-            return Err(illegal(&format!(
+            // Not an illegal message: Java's encoder throws here, and the client hears of an error of the system.
+            return Err(Refusal::Failed(format!(
                 "message body size exceeded, msg body size: {}, maxMessageSize: {}",
                 submission.body.len(),
                 self.rules.batch_bytes_max

@@ -11,11 +11,10 @@ use ferrymq_proto::net::{CallError, Client};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::announcements::Place;
 use super::topics::{Permission, Topics};
 use crate::replication::SharedTables;
 
-/// Changes that come close together are told together.
-const GATHERING: Duration = Duration::from_millis(10);
 /// After a registration that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -60,21 +59,30 @@ impl Registration {
 
     /// Registers until `stop` turns true, and then unregisters. With each name server by itself: one that is away keeps
     /// no other waiting.
-    pub async fn run(self, stop: watch::Receiver<bool>) {
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let own = Arc::new(self);
         let mut tasks = JoinSet::new();
         for name_server in &own.name_servers {
-            tasks.spawn(Arc::clone(&own).keep_registered(Arc::clone(name_server), stop.clone()));
+            let place = own.topics.announcements().enter();
+            tasks.spawn(Arc::clone(&own).keep_registered(Arc::clone(name_server), place, stop.clone()));
         }
+        // Who knows no name server goes on as long as the others.
+        stopped(&mut stop).await;
         while tasks.join_next().await.is_some() {}
     }
 
-    async fn keep_registered(self: Arc<Self>, name_server: Arc<Client>, mut stop: watch::Receiver<bool>) {
-        let mut changed = self.topics.changed();
+    async fn keep_registered(
+        self: Arc<Self>,
+        name_server: Arc<Client>,
+        place: Place,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let announcements = self.topics.announcements();
+        let mut latest = announcements.subscribe();
         let mut role = self.role.clone();
         let mut is_away = false;
         loop {
-            changed.mark_unchanged();
+            let edition = *latest.borrow_and_update();
             let id = *role.borrow_and_update();
             let mut pause = self.rules.period;
             if let Some(id) = id {
@@ -88,13 +96,16 @@ impl Registration {
                     }
                 }
                 is_away = outcome.is_err();
+                announcements.tell(place, outcome.ok().map(|()| edition));
                 // Clients find nothing until it worked, and a connection that was idle for long fails only when it is used.
                 pause = if is_away { RETRY.min(pause) } else { pause };
+            } else {
+                announcements.tell(place, None);
             }
             tokio::select! {
                 () = stopped(&mut stop) => break,
                 () = tokio::time::sleep(pause) => {}
-                Ok(()) = changed.changed() => tokio::time::sleep(GATHERING).await,
+                Ok(()) = latest.changed() => {}
                 Ok(()) = role.changed() => {}
             }
         }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use ferrymq_proto::bodies::TopicConfig;
 use ferrymq_proto::name::{GroupName, RETRY_PREFIX, TopicName};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 
+use super::announcements::Announcements;
 use crate::clock;
 use crate::refusal::Refusal;
 use crate::replication::{SharedTables, Writer};
@@ -38,8 +38,8 @@ pub struct Topics {
     rules: TopicRules,
     broker_ip: String,
     permission: AtomicI32,
-    /// Tells those who register topics that there is something new.
-    changed: watch::Sender<()>,
+    /// What the name servers have to know.
+    announcements: Arc<Announcements>,
     runtime: Handle,
 }
 
@@ -57,7 +57,7 @@ impl Topics {
             rules,
             broker_ip,
             permission: AtomicI32::new(permission.0),
-            changed: watch::Sender::default(),
+            announcements: Arc::default(),
             runtime: Handle::current(),
         }
     }
@@ -72,17 +72,16 @@ impl Topics {
 
     pub fn set_broker_permission(&self, permission: Permission) {
         self.permission.store(permission.0, Ordering::Relaxed);
-        self.changed.send_replace(());
+        self.announce();
     }
 
-    /// Woken when the name servers should hear of something.
-    pub fn changed(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    pub fn announcements(&self) -> Arc<Announcements> {
+        Arc::clone(&self.announcements)
     }
 
     /// Says that the name servers should hear of something.
     pub fn announce(&self) {
-        self.changed.send_replace(());
+        self.announcements.announce();
     }
 
     pub fn find(&self, topic: &str) -> Option<Arc<TopicConfig>> {
@@ -162,11 +161,11 @@ impl Topics {
         }
     }
 
-    /// Makes a change of the tables, and tells the name servers.
+    /// Makes a change of the tables, and returns when the name servers know it.
     pub async fn change(&self, command: Option<Command>) -> Result<(), Refusal> {
         if let Some(command) = command {
             self.writer.change(command).await?;
-            self.changed.send_replace(());
+            self.announcements.wait_until_known(self.announcements.announce()).await;
         }
         Ok(())
     }

@@ -22,6 +22,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    /// Another port for the same service.
+    second: Option<TcpListener>,
     limits: Arc<Limits>,
     open: Arc<OpenConnections>,
     held: Arc<Held>,
@@ -29,15 +31,19 @@ pub struct Server {
 
 impl Server {
     pub fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
         Ok(Self {
-            listener: socket.listen(BACKLOG)?,
+            listener: listen(address)?,
+            second: None,
             limits: Arc::new(limits),
             open: Arc::default(),
             held: Arc::default(),
         })
+    }
+
+    /// Serves at this address too.
+    pub fn bind_second(&mut self, address: SocketAddr) -> io::Result<()> {
+        self.second = Some(listen(address)?);
+        Ok(())
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -50,7 +56,7 @@ impl Server {
         loop {
             tokio::select! {
                 () = stopped(&mut stop) => break,
-                accepted = self.listener.accept() => match accepted {
+                accepted = self.accept() => match accepted {
                     Ok((stream, peer)) => self.open(stream, peer, &service, &mut tasks),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
@@ -68,6 +74,16 @@ impl Server {
         while tasks.join_next().await.is_some() {}
     }
 
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match &self.second {
+            None => self.listener.accept().await,
+            Some(second) => tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                accepted = second.accept() => accepted,
+            },
+        }
+    }
+
     fn open(&self, stream: TcpStream, peer: SocketAddr, service: &Arc<dyn Service>, tasks: &mut JoinSet<()>) {
         let Some(place) = OpenConnections::enter(&self.open, peer.ip(), &self.limits) else {
             tracing::warn!(%peer, "connection refused: too many are open");
@@ -80,6 +96,13 @@ impl Server {
             drop(place);
         });
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {

@@ -28,8 +28,8 @@ pub(super) static KEYS: &[Row] = &[
     live(
         "fileReservedTime",
         "72",
-        Field::Time(Unit::Hours, 1..=876_000, |config| &mut config.retention.kept_for),
-        "How long messages are kept, in hours. A file of the log is deleted when its newest message is older.",
+        Field::Time(Unit::Hours, 0..=876_000, |config| &mut config.retention.kept_for),
+        "How long messages are kept, in hours. A file of the log is deleted when its newest message is older; with 0, at the next occasion.",
     )
     .important(),
     live(

@@ -306,7 +306,6 @@ fn values_that_are_none() {
         "storePathCommitLog=/a,/b",
         "msgTraceTopicName=a b",
         "startAcceptSendRequestTimeStamp=tomorrow",
-        "fileReservedTime=0",
         "fileReservedTime=30m",
         "diskMaxUsedSpaceRatio=0.75",
         "maxMessageSize=4MB",
