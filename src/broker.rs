@@ -23,6 +23,8 @@ use crate::services::order_locks::OrderLocks;
 use crate::services::posting::Posting;
 use crate::services::produce::Produce;
 use crate::services::pull::Pull;
+use crate::services::recall::Recall;
+use crate::services::retries::Retries;
 use crate::services::topics::Topics;
 
 pub struct Broker {
@@ -40,6 +42,8 @@ pub struct Broker {
     pub locks: Arc<OrderLocks>,
     pub assignment: Assignment,
     pub produce: Produce,
+    pub retries: Retries,
+    pub recall: Recall,
     pub pull: Pull,
     pub pull_rules: PullRules,
     pub filters: Filters,

@@ -36,7 +36,9 @@ use crate::services::message::MessageLimits;
 use crate::services::posting::{Posting, TimerRules};
 use crate::services::produce::{Marks, Produce, ProduceRules};
 use crate::services::pull::{Portion, Pull};
+use crate::services::recall::Recall;
 use crate::services::registration::{OwnName, Registration, RegistrationRules};
+use crate::services::retries::Retries;
 use crate::services::topics::{Permission, Topics};
 use crate::services::{groups::Groups, offsets::Offsets, order_locks::OrderLocks};
 use crate::state::files::{ConfigFolder, FileError};
@@ -390,6 +392,15 @@ fn assemble(
     };
     let produce =
         Produce::new(tables.clone(), Arc::clone(&topics), Arc::clone(&locks), posting.clone(), marks, rules);
+    let retries =
+        Retries::new(Arc::clone(&groups), Arc::clone(&topics), archive.clone(), posting.clone(), address);
+    let recall = Recall::new(
+        Arc::clone(&topics),
+        posting.clone(),
+        config.identity.name.clone(),
+        address,
+        config.recall.clone(),
+    );
     let hot = Portion { bytes_max: config.pull.bytes_max, messages_max: config.pull.messages_max };
     let cold = Portion { bytes_max: config.pull.cold_bytes_max, messages_max: config.pull.cold_messages_max };
     Ok(Broker {
@@ -410,6 +421,8 @@ fn assemble(
         locks,
         assignment,
         produce,
+        retries,
+        recall,
         arrivals,
     })
 }

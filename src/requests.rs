@@ -108,6 +108,8 @@ requests! {
     LITE_PULL_MESSAGE                   Any    Kept pull::pull;
     UPDATE_CONSUMER_OFFSET              Leader Now  offsets::commit;
     HEART_BEAT                          Any    Kept clients::heartbeat;
+    CONSUMER_SEND_MSG_BACK              Leader Task retries::send_back;
+    RECALL_MESSAGE                      Leader Task recall::recall;
     LOCK_BATCH_MQ                       Leader Task locks::lock;
     UNLOCK_BATCH_MQ                     Leader Task locks::unlock;
     GET_CONSUMER_LIST_BY_GROUP          Any    Now  clients::list_consumers;

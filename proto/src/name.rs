@@ -21,6 +21,8 @@ pub const RETRY_PREFIX: &str = "%RETRY%";
 pub const DEAD_LETTER_PREFIX: &str = "%DLQ%";
 /// Topics that only brokers create.
 pub const SYSTEM_TOPIC_PREFIX: &str = "rmq_sys_";
+/// Where messages wait for a moment of their own choice.
+pub const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
 /// Groups that only brokers and their tools create.
 pub const SYSTEM_GROUP_PREFIX: &str = "CID_RMQ_SYS_";
 

@@ -7,7 +7,9 @@ pub mod locks;
 pub mod offsets;
 pub mod produce;
 pub mod pull;
+pub mod recall;
 pub mod resets;
+pub mod retries;
 
 #[cfg(test)]
 mod tests;

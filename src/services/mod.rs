@@ -15,5 +15,6 @@ pub mod produce;
 pub mod pull;
 pub mod recall;
 pub mod registration;
+pub mod retries;
 pub mod topics;
 pub mod transactions;

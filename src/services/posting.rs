@@ -2,7 +2,7 @@
 //!
 //! A message that is to be seen later is put aside here: it goes to the topic where it waits, and remembers where it belongs.
 
-use ferrymq_proto::name::{SystemTopic, TopicName};
+use ferrymq_proto::name::{SystemTopic, TIMER_TOPIC, TopicName};
 use ferrymq_proto::position::{QueueId, Timestamp};
 use ferrymq_proto::record::{TransactionState, property};
 
@@ -10,9 +10,6 @@ use super::message::{Message, MessageLimits};
 use crate::clock;
 use crate::config::broker::DelayLevels;
 use crate::replication::{Batch, Done, NotStored, Stored, Wait, Writer};
-
-/// Where messages wait for a moment of their own choice.
-pub const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
 
 #[derive(Clone, Copy, Debug)]
 pub struct TimerRules {
@@ -53,6 +50,10 @@ impl Posting {
             Wanted::At(at) if at > now => Some(self.timers.tick(at)),
             _ => None,
         }
+    }
+
+    pub fn timers(&self) -> TimerRules {
+        self.timers
     }
 
     pub fn levels(&self) -> &DelayLevels {

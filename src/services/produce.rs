@@ -24,7 +24,7 @@ use crate::refusal::Refusal;
 use crate::replication::{NotStored, SharedTables, Stored, Wait};
 
 /// Since this version a client says how often a message may be consumed again.
-const SAYS_RECONSUME_TIMES_MAX: i32 = 121;
+pub const SAYS_RECONSUME_TIMES_MAX: i32 = 121;
 
 /// Tells ids that the broker makes from those of producers on the same machine.
 const ORIGIN_INSTANCE: u32 = 0xFE88_0B0C;
@@ -72,7 +72,7 @@ pub struct Receipt {
     pub queue_id: QueueId,
     pub stored: Vec<Stored>,
     pub transaction_id: Option<String>,
-    /// What the sender of a timer message calls it off by: due time and unique key.
+    /// What the sender of a timer message calls it off by: a moment in its tick, and its unique key.
     pub timer: Option<(Timestamp, String)>,
 }
 
@@ -157,6 +157,8 @@ impl Produce {
         let queue_id = message.queue_id;
         let transaction_id = message.property(property::UNIQUE_KEY);
         let due = self.posting.due(&message, clock::now());
+        // The moment behind a tick's first one is in that tick for whoever rounds it once more.
+        let due = due.filter(|_| !message.topic.is_retry()).map(|due| Timestamp(due.0 + 1));
         let recall = due.zip(transaction_id.clone());
         self.posting.post(
             message,

@@ -46,6 +46,7 @@ pub use position::{Chain, Index, LogSpan, Mark, Term};
 pub use recovery::{Corruption, Cut, LastStop, OpenError, OpenLog, Report, Settings, SurveyError};
 pub use room::Room;
 pub use scan::Damage;
+pub use scan::records::{Pieces, PlacedRecord, RecordsError, Window};
 pub use threads::LogThreads;
 pub use verify::verify;
 

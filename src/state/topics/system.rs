@@ -1,6 +1,6 @@
 //! The topics that every broker has from its start.
 
-use ferrymq_proto::name::{BrokerName, ClusterName, NameError, SystemTopic, TopicName};
+use ferrymq_proto::name::{BrokerName, ClusterName, NameError, SystemTopic, TIMER_TOPIC, TopicName};
 
 use super::{Topic, permission};
 
@@ -60,7 +60,7 @@ impl SystemTopics {
             topics.push(Topic::of_queues(trace.clone(), 1, READ_WRITE));
         }
         if self.timers {
-            topics.push(named("rmq_sys_wheel_timer", 1, READ_WRITE)?);
+            topics.push(named(TIMER_TOPIC, 1, READ_WRITE)?);
         }
         Ok(topics)
     }

@@ -4,12 +4,12 @@
 //! |---|---|---|
 //! | 0 | 8 | log offset of the record |
 //! | 8 | 4 | bytes of the record |
-//! | 12 | 8 | hash of its tag, or when it is due if it waits for a delay level |
+//! | 12 | 8 | hash of its tag, or when it is due if it waits for a delay level or as a timer |
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use ferrymq_proto::name::SystemTopic;
+use ferrymq_proto::name::{SystemTopic, TIMER_TOPIC};
 use ferrymq_proto::position::{LogOffset, Timestamp};
 use ferrymq_proto::record::tag::TagCode;
 use ferrymq_proto::record::{Record, SysFlag, TransactionState, property};
@@ -105,6 +105,40 @@ impl DelayLevels {
     }
 }
 
+/// What the queue of timers says of one in place of its tag, so that they can be put in order without reading them.
+///
+/// Apache's broker puts the hash of a tag there, and reads nothing from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerCode {
+    pub due: Timestamp,
+    /// It is there to call another one off.
+    pub calls_off: bool,
+}
+
+impl TimerCode {
+    /// Far behind every time.
+    const CALLS_OFF: i64 = 1 << 62;
+    /// Behind every hash of a tag; as a time it is in January 1970.
+    const FIRST: i64 = 1 << 31;
+
+    /// `None` if what stands there is the hash of a tag.
+    pub fn read(code: TagCode) -> Option<Self> {
+        let due = Timestamp(code.0 & !Self::CALLS_OFF);
+        (code.0 >= Self::FIRST).then_some(Self { due, calls_off: code.0 & Self::CALLS_OFF != 0 })
+    }
+
+    /// Of a record in the queue of timers; `None` if it does not say when it is due.
+    pub fn of(record: &Record<'_>) -> Option<Self> {
+        let due = record.properties.get(property::TIMER_OUT_MS)?.parse::<i64>().ok()?;
+        let calls_off = record.properties.get(property::TIMER_DELETE_UNIQUE_KEY).is_some();
+        (Self::FIRST..Self::CALLS_OFF).contains(&due).then_some(Self { due: Timestamp(due), calls_off })
+    }
+
+    fn write(self) -> TagCode {
+        TagCode(if self.calls_off { self.due.0 | Self::CALLS_OFF } else { self.due.0 })
+    }
+}
+
 /// What of a record's properties decides where it is found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Labels<'a> {
@@ -131,6 +165,11 @@ impl<'a> Labels<'a> {
 
     /// What the queue says of the tag.
     fn code(&self, record: &Record<'_>, levels: &DelayLevels) -> TagCode {
+        if record.topic == TIMER_TOPIC
+            && let Some(code) = TimerCode::of(record)
+        {
+            return code.write();
+        }
         let is_scheduled = record.topic == SystemTopic::Schedule.as_str();
         let level = self.delay_level.as_deref().filter(|_| is_scheduled).and_then(|level| level.parse().ok());
         let due = level.and_then(|level| levels.due(level, record.store_timestamp));

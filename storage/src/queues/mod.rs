@@ -32,7 +32,7 @@ use entry::{ENTRY_BYTES, RawEntry, Slot};
 use files::{FileDamage, FilesKey, Place, QueueFiles, failed_at};
 use queue::{Queue, Topic};
 
-pub use entry::{DelayLevels, QueueEntry};
+pub use entry::{DelayLevels, QueueEntry, TimerCode};
 
 /// From the first entry whose record is in the log to behind the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
