@@ -23,6 +23,7 @@ use crate::services::order_locks::OrderLocks;
 use crate::services::posting::Posting;
 use crate::services::produce::Produce;
 use crate::services::pull::Pull;
+use crate::services::query::Query;
 use crate::services::recall::Recall;
 use crate::services::retries::Retries;
 use crate::services::topics::Topics;
@@ -47,6 +48,7 @@ pub struct Broker {
     pub pull: Pull,
     pub pull_rules: PullRules,
     pub filters: Filters,
+    pub query: Query,
     pub arrivals: Arc<Arrivals>,
     /// Of the threads that serve clients.
     pub runtime: Handle,

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use crate::broker::Broker;
 use crate::config::broker::{BrokerConfig, Endpoint, FlushDisk, Mode};
 use crate::config::desk::BrokerDesk;
+use crate::config::live::Live;
 use crate::handlers::pull::PullRules;
 use crate::replication::classic::{self, Classic};
 use crate::replication::{NotStored, Replicator, SharedTables, Writer};
@@ -36,13 +37,14 @@ use crate::services::message::MessageLimits;
 use crate::services::posting::{Posting, TimerRules};
 use crate::services::produce::{Marks, Produce, ProduceRules};
 use crate::services::pull::{Portion, Pull};
+use crate::services::query::{Query, QueryRules};
 use crate::services::recall::Recall;
 use crate::services::registration::{OwnName, Registration, RegistrationRules};
 use crate::services::retries::Retries;
-use crate::services::topics::{Permission, Topics};
+use crate::services::topics::{AdminRules, Permission, TopicSettings, Topics};
 use crate::services::{groups::Groups, offsets::Offsets, order_locks::OrderLocks};
 use crate::state::files::{ConfigFolder, FileError};
-use crate::state::{self, Command, GroupRules, Stamp, SystemTopics, TopicRules};
+use crate::state::{self, Command, GroupRules, Stamp, SystemTopics, Topic, TopicRules};
 
 /// Readers of queues share so many open files.
 const QUEUE_FILES_MAX: usize = 1024;
@@ -111,7 +113,7 @@ struct OpenStore {
 
 impl Node {
     /// Opens the store and starts to listen. Must be called on the runtime that shall serve.
-    pub async fn start(config: &BrokerConfig, _desk: Arc<BrokerDesk>) -> Result<Self, StartError> {
+    pub async fn start(config: &BrokerConfig, desk: Arc<BrokerDesk>) -> Result<Self, StartError> {
         match config.mode {
             Mode::Master => {}
             Mode::Slave { .. } => return Err(StartError::Mode("a slave")),
@@ -145,7 +147,7 @@ impl Node {
         let writer = Writer(Arc::clone(&replicator));
         create_system_tables(config, &tables, &writer).await?;
         let store = opened.store;
-        let broker = Arc::new(assemble(config, address, tables, writer, arrivals, &store)?);
+        let broker = Arc::new(assemble((config, &desk), address, tables, writer, arrivals, &store)?);
         let (role, role_seen) = watch::channel(Some(0));
         let registration = registration(config, &broker, address, role_seen);
         Ok(Self { broker, sockets, address, registration, store, replicator, role })
@@ -303,19 +305,7 @@ async fn create_system_tables(
     tables: &SharedTables,
     writer: &Writer,
 ) -> Result<(), StartError> {
-    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-    let topics = SystemTopics {
-        cluster: config.identity.cluster.clone(),
-        broker: config.identity.name.clone(),
-        default_queues: number(config.topics.queues),
-        auto_create: config.topics.are_created,
-        cluster_topic: config.topics.has_cluster_topic,
-        broker_topic: config.topics.has_broker_topic,
-        trace: config.topics.has_trace_topic.then(|| config.topics.trace_topic.clone()),
-        revive_queues: REVIVE_QUEUES,
-        timers: config.timer.is_enabled,
-    };
-    let topics = topics.list().map_err(|error| StartError::SystemTopics(error.to_string()))?;
+    let topics = system_topics(config)?;
     let stamp = Stamp { at: crate::clock::now(), term: writer.term() };
     let commands: Vec<Command> = {
         let tables = tables.read();
@@ -328,11 +318,43 @@ async fn create_system_tables(
     Ok(())
 }
 
+fn system_topics(config: &BrokerConfig) -> Result<Vec<Topic>, StartError> {
+    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let topics = SystemTopics {
+        cluster: config.identity.cluster.clone(),
+        broker: config.identity.name.clone(),
+        default_queues: number(config.topics.queues),
+        auto_create: config.topics.are_created,
+        cluster_topic: config.topics.has_cluster_topic,
+        broker_topic: config.topics.has_broker_topic,
+        trace: config.topics.has_trace_topic.then(|| config.topics.trace_topic.clone()),
+        revive_queues: REVIVE_QUEUES,
+        timers: config.timer.is_enabled,
+    };
+    topics.list().map_err(|error| StartError::SystemTopics(error.to_string()))
+}
+
+fn topic_settings(config: &BrokerConfig, desk: &BrokerDesk) -> Result<TopicSettings, StartError> {
+    let admin = |config: &BrokerConfig| AdminRules {
+        may_mix_types: config.topics.may_mix_types,
+        guards_system_topics: config.topics.guards_system_topics,
+        deletes_retry_topics: config.topics.deletes_retry_topics,
+    };
+    let rules = |config: &BrokerConfig| TopicRules { auto_create: config.topics.are_created };
+    Ok(TopicSettings {
+        rules: Live::new(desk.follow(), rules),
+        admin: Live::new(desk.follow(), admin),
+        permission: Live::new(desk.follow(), |config| Permission(config.identity.permission)),
+        system: system_topics(config)?.into_iter().map(|topic| topic.name().clone()).collect(),
+        broker_ip: config.identity.host.clone(),
+    })
+}
+
 /// Apache's default (`reviveQueueNum`).
 const REVIVE_QUEUES: i32 = 8;
 
 fn assemble(
-    config: &BrokerConfig,
+    (config, desk): (&BrokerConfig, &BrokerDesk),
     address: SocketAddr,
     tables: SharedTables,
     writer: Writer,
@@ -349,13 +371,7 @@ fn assemble(
     };
     let limits = MessageLimits { body_bytes_max: config.store.message_bytes_max };
     let posting = Posting::new(writer.clone(), limits, config.delay.levels.clone(), timers);
-    let topics = Arc::new(Topics::new(
-        tables.clone(),
-        writer.clone(),
-        TopicRules { auto_create: config.topics.are_created },
-        config.identity.host.clone(),
-        Permission(config.identity.permission),
-    ));
+    let topics = Arc::new(Topics::new(tables.clone(), writer.clone(), topic_settings(config, desk)?));
     let group_rules = GroupRules {
         auto_create: config.topics.groups_are_created,
         auto_create_system: config.topics.system_groups_are_created,
@@ -409,6 +425,7 @@ fn assemble(
         pull: Pull::new(archive.clone(), hot, cold),
         pull_rules: PullRules::from(&config.pull),
         filters: Filters::default(),
+        query: Query::new(archive.clone(), Live::new(desk.follow(), query_rules)),
         runtime: Handle::current(),
         tables,
         writer,
@@ -425,6 +442,13 @@ fn assemble(
         recall,
         arrivals,
     })
+}
+
+fn query_rules(config: &BrokerConfig) -> QueryRules {
+    QueryRules {
+        messages_max: config.store.query_messages_max,
+        unique_messages_max: config.store.unique_query_messages_max,
+    }
 }
 
 fn name_servers(config: &BrokerConfig) -> Vec<Arc<Client>> {

@@ -118,6 +118,9 @@ requests! {
     GET_MIN_OFFSET                      Any    Now  offsets::min;
     SEARCH_OFFSET_BY_TIMESTAMP          Any    Task offsets::at_time;
     GET_EARLIEST_MSG_STORETIME          Any    Task offsets::earliest_time;
+    QUERY_MESSAGE                       Any    Task query::by_key;
+    VIEW_MESSAGE_BY_ID                  Any    Task query::by_offset;
+    QUERY_CONSUME_QUEUE                 Any    Task query::entries;
     QUERY_CORRECTION_OFFSET             Any    Now  offsets::correction;
     CLONE_GROUP_OFFSET                  Leader Task offsets::copy;
     INVOKE_BROKER_TO_RESET_OFFSET       Leader Task resets::reset;
@@ -130,6 +133,13 @@ requests! {
     QUERY_SUBSCRIPTION_BY_CONSUMER      Any    Now  clients::subscription;
     GET_CONSUMER_RUNNING_INFO           Any    Task clients::running_info;
     CONSUME_MESSAGE_DIRECTLY            Any    Task clients::consume_directly;
+    UPDATE_AND_CREATE_TOPIC             Leader Task topics::put;
+    UPDATE_AND_CREATE_TOPIC_LIST        Leader Task topics::put_all;
+    GET_ALL_TOPIC_CONFIG                Any    Now  topics::table;
+    GET_TOPIC_CONFIG                    Any    Now  topics::config;
+    DELETE_TOPIC_IN_BROKER              Leader Task topics::delete;
+    GET_SYSTEM_TOPIC_LIST_FROM_BROKER   Any    Now  topics::system;
+    CLEAN_UNUSED_TOPIC                  Leader Task topics::clean_unused;
     UPDATE_AND_CREATE_SUBSCRIPTIONGROUP Leader Task groups::put;
     UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST Leader Task groups::put_all;
     GET_ALL_SUBSCRIPTIONGROUP_CONFIG    Any    Now  groups::table;

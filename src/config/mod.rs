@@ -13,6 +13,7 @@ mod diagnostic;
 pub mod docs;
 mod field;
 mod keys;
+pub mod live;
 pub mod machine;
 pub mod namesrv_keys;
 pub mod properties;

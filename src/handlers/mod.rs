@@ -7,9 +7,11 @@ pub mod locks;
 pub mod offsets;
 pub mod produce;
 pub mod pull;
+pub mod query;
 pub mod recall;
 pub mod resets;
 pub mod retries;
+pub mod topics;
 
 #[cfg(test)]
 mod tests;

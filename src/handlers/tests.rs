@@ -19,6 +19,8 @@ use crate::config::desk::BrokerDesk;
 use crate::config::sources::{Sources, load};
 use crate::node::Node;
 
+mod administration;
+
 /// A broker of its own, and a connection to it.
 struct Running {
     client: Client,

@@ -5,11 +5,14 @@
 //! final when it is as safe as its sender is told: written, or on disk.
 
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use bytes::BytesMut;
+use ferrymq_proto::name::TopicName;
 use ferrymq_proto::position::LogOffset;
-use ferrymq_storage::dispatch::Derived;
+use ferrymq_storage::dispatch::{Derived, DispatchError};
 use ferrymq_storage::stamp::{StampError, Stamped, Stamper};
 use ferrymq_storage::{AppendError, Appender, Broken, Chain, FlushMode, Log, Mark};
 
@@ -26,9 +29,11 @@ const WRITE_BYTES_MAX: usize = 1 << 20;
 const WRITE_BATCHES_MAX: usize = 1024;
 /// Changes of the tables that may wait.
 const CHANGES_MAX: usize = 16_384;
+/// How long dispatch may take to come to the end of the log, before the queues of a deleted topic are left as they are.
+const DISPATCH_WAIT: Duration = Duration::from_secs(10);
 
 pub struct Classic {
-    messages: Arc<WaitingQueue<Sent>>,
+    messages: Arc<WaitingQueue<Work>>,
     changes: Arc<WaitingQueue<Change>>,
     log: Log,
     threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -38,6 +43,19 @@ impl std::fmt::Debug for Classic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Classic(written {})", self.log.written())
     }
+}
+
+/// What the thread that writes messages does, in order.
+enum Work {
+    Write(Sent),
+    Forget(Forgotten),
+}
+
+/// Topics that are deleted: their queues begin at 0 again.
+struct Forgotten {
+    topics: Vec<TopicName>,
+    /// Told where the log ends before which there are records of them.
+    done: SyncSender<LogOffset>,
 }
 
 struct Sent {
@@ -91,8 +109,13 @@ impl Classic {
             changes: Arc::clone(&changes),
             joined: BytesMut::new(),
         };
-        let mut tables =
-            TablesWriter { queue: Arc::clone(&changes), tables: parts.tables, files: parts.files };
+        let mut tables = TablesWriter {
+            queue: Arc::clone(&changes),
+            messages: Arc::clone(&messages),
+            derived: parts.derived,
+            tables: parts.tables,
+            files: parts.files,
+        };
         let writing = Builder::new().name("log-write".into()).spawn(move || {
             while writer.step() {}
             writer.close();
@@ -112,7 +135,8 @@ impl Replicator for Classic {
             return done(Err(NotStored::DiskFull(room.to_string())));
         }
         let bytes = batch.records.len();
-        if let Err((sent, reason)) = self.messages.put(Sent { batch, wait, done }, bytes) {
+        let work = Work::Write(Sent { batch, wait, done });
+        if let Err((Work::Write(sent), reason)) = self.messages.put(work, bytes) {
             (sent.done)(Err(refused(reason)));
         }
     }
@@ -153,7 +177,7 @@ fn refused(reason: NotTaken) -> NotStored {
 
 /// The thread that writes messages.
 struct LogWriter {
-    queue: Arc<WaitingQueue<Sent>>,
+    queue: Arc<WaitingQueue<Work>>,
     appender: Appender,
     stamper: Stamper,
     mode: FlushMode,
@@ -169,7 +193,31 @@ struct Written {
 
 impl LogWriter {
     fn step(&mut self) -> bool {
-        let Some(sent) = self.queue.take(WRITE_BYTES_MAX, WRITE_BATCHES_MAX) else { return false };
+        let Some(taken) = self.queue.take(WRITE_BYTES_MAX, WRITE_BATCHES_MAX) else { return false };
+        let mut sent = Vec::with_capacity(taken.len());
+        for work in taken {
+            match work {
+                Work::Write(one) => sent.push(one),
+                Work::Forget(forgotten) => {
+                    self.write(std::mem::take(&mut sent));
+                    self.forget(&forgotten);
+                }
+            }
+        }
+        self.write(sent);
+        true
+    }
+
+    fn forget(&mut self, forgotten: &Forgotten) {
+        forgotten.topics.iter().for_each(|topic| self.stamper.forget(topic));
+        // Whoever asked may have gone.
+        let _ = forgotten.done.send(self.appender.log().written());
+    }
+
+    fn write(&mut self, sent: Vec<Sent>) {
+        if sent.is_empty() {
+            return;
+        }
         let now = clock::now();
         let mut waiting = Vec::with_capacity(sent.len());
         let mut counts = Vec::with_capacity(sent.len());
@@ -198,7 +246,6 @@ impl LogWriter {
             }
         }
         self.settle(waiting);
-        true
     }
 
     /// What tells the sender, and before that makes the change that belongs to its records.
@@ -283,9 +330,32 @@ fn not_stored(error: &StampError) -> NotStored {
     }
 }
 
+/// Why a change that was made is not on disk as it should be.
+#[derive(Debug, thiserror::Error)]
+enum NotSaved {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("the queues of deleted topics could not be removed: {0}")]
+    Queues(#[from] DispatchError),
+    #[error("the queues of deleted topics could not be removed: the log was not dispatched in time")]
+    NotDispatched,
+    #[error("the queues of deleted topics could not be removed: the broker is stopping")]
+    Stopping,
+}
+
+/// The topics that a command deletes.
+fn deleted_topics(command: &state::Command) -> &[TopicName] {
+    match command {
+        state::Command::DeleteTopics { topics, .. } => topics,
+        _ => &[],
+    }
+}
+
 /// The thread that changes the tables.
 struct TablesWriter {
     queue: Arc<WaitingQueue<Change>>,
+    messages: Arc<WaitingQueue<Work>>,
+    derived: Derived,
     tables: SharedTables,
     files: ConfigFolder,
 }
@@ -293,12 +363,14 @@ struct TablesWriter {
 impl TablesWriter {
     fn step(&mut self) -> bool {
         let Some(changes) = self.queue.take(CHANGES_MAX, CHANGES_MAX) else { return false };
+        let deleted: Vec<_> =
+            changes.iter().flat_map(|change| deleted_topics(&change.command)).cloned().collect();
         let applied: Vec<_> = {
             let mut tables = self.tables.write();
             changes.into_iter().map(|change| (tables.apply(change.command), change.changed)).collect()
         };
         // What nobody may forget is in its file before anybody is answered.
-        let saved = self.save();
+        let saved = self.save().and_then(|()| self.remove_queues(deleted));
         for (reply, changed) in applied {
             changed(match &saved {
                 Ok(()) => Ok(reply),
@@ -308,10 +380,26 @@ impl TablesWriter {
         true
     }
 
-    fn save(&mut self) -> Result<(), FileError> {
+    /// Removes the queues of deleted topics, with all that was sent to them before.
+    fn remove_queues(&self, topics: Vec<TopicName>) -> Result<(), NotSaved> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let (done, written) = sync_channel(1);
+        let forgotten = Forgotten { topics: topics.clone(), done };
+        // It takes no room: only a queue that is closed refuses it.
+        let is_taken = self.messages.put(Work::Forget(forgotten), 0).is_ok();
+        let end = written.recv().ok().filter(|_| is_taken).ok_or(NotSaved::Stopping)?;
+        if !self.derived.wait_dispatched(end, DISPATCH_WAIT) {
+            return Err(NotSaved::NotDispatched);
+        }
+        topics.iter().try_for_each(|topic| Ok(self.derived.remove_topic(topic)?))
+    }
+
+    fn save(&mut self) -> Result<(), NotSaved> {
         // Files are written while everybody may read the tables.
         let due = self.files.due(&self.tables.read());
-        self.files.write(due)
+        Ok(self.files.write(due)?)
     }
 
     fn close(mut self) {

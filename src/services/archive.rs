@@ -9,6 +9,7 @@ use ferrymq_storage::cold::{Attempt, ColdReads, LogReader, Reach};
 use ferrymq_storage::dispatch::Derived;
 use ferrymq_storage::index::KeyIndex;
 use ferrymq_storage::queues::{QueueEntry, Queues};
+use tokio::sync::oneshot;
 
 use crate::refusal::Refusal;
 
@@ -57,6 +58,11 @@ impl Archive {
         self.derived.index()
     }
 
+    /// All topics that have queues.
+    pub fn topics(&self) -> Result<Vec<TopicName>, Refusal> {
+        self.queues().topics().map_err(|error| unreadable(&error))
+    }
+
     /// `None` for a queue that never had a message.
     pub fn span(&self, topic: &TopicName, queue: QueueId) -> Result<Option<Span>, Refusal> {
         let range = self.queues().range(topic, queue).map_err(|error| unreadable(&error))?;
@@ -88,6 +94,18 @@ impl Archive {
         }
     }
 
+    /// Does what may wait for the disk, on a thread that may.
+    pub async fn patiently<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (done, outcome) = oneshot::channel();
+        let archive = self.clone();
+        let work = move || drop(done.send(work(&archive)));
+        self.cold.submit(work).map_err(|_| Refusal::Overloaded)?;
+        outcome.await.unwrap_or(Err(Refusal::Overloaded))
+    }
+
     /// The bytes of the record that begins at `offset` and is final, if one does.
     pub fn record(&self, offset: LogOffset) -> Option<Bytes> {
         let first = self.log.read_confirmed(offset, FIRST_READ_BYTES).ok()?;
@@ -106,7 +124,8 @@ impl Archive {
     }
 }
 
-fn unreadable(error: &dyn std::fmt::Display) -> Refusal {
+/// The disk, or what is on it, is not as it should be.
+pub fn unreadable(error: &dyn std::fmt::Display) -> Refusal {
     tracing::error!(%error, "the store cannot be read");
     Refusal::Failed(format!("the store cannot be read: {error}"))
 }

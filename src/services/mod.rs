@@ -13,6 +13,7 @@ pub mod order_locks;
 pub mod posting;
 pub mod produce;
 pub mod pull;
+pub mod query;
 pub mod recall;
 pub mod registration;
 pub mod retries;

@@ -1,14 +1,19 @@
-//! Topics: the ones that come by themselves, and what may be done with them on this broker.
+//! Topics: the ones that come by themselves, those that administrators make, and what may be done with them on this broker.
 
+mod administration;
+pub mod attributes;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
 
 use ferrymq_proto::bodies::TopicConfig;
 use ferrymq_proto::name::{GroupName, RETRY_PREFIX, TopicName};
 use tokio::runtime::Handle;
 
+pub use self::administration::AdminRules;
 use super::announcements::Announcements;
 use crate::clock;
+use crate::config::live::Live;
 use crate::refusal::Refusal;
 use crate::replication::{SharedTables, Writer};
 use crate::state::{Command, NewTopic, Stamp, TopicRules, permission};
@@ -31,48 +36,38 @@ impl Permission {
     }
 }
 
+/// What the configuration says about topics.
+#[derive(Clone, Debug)]
+pub struct TopicSettings {
+    pub rules: Live<TopicRules>,
+    pub admin: Live<AdminRules>,
+    pub permission: Live<Permission>,
+    /// Topics that are the broker's own although their names do not show it.
+    pub system: BTreeSet<TopicName>,
+    pub broker_ip: String,
+}
+
 #[derive(Debug)]
 pub struct Topics {
     tables: SharedTables,
     writer: Writer,
-    rules: TopicRules,
-    broker_ip: String,
-    permission: AtomicI32,
+    settings: TopicSettings,
     /// What the name servers have to know.
     announcements: Arc<Announcements>,
     runtime: Handle,
 }
 
 impl Topics {
-    pub fn new(
-        tables: SharedTables,
-        writer: Writer,
-        rules: TopicRules,
-        broker_ip: String,
-        permission: Permission,
-    ) -> Self {
-        Self {
-            tables,
-            writer,
-            rules,
-            broker_ip,
-            permission: AtomicI32::new(permission.0),
-            announcements: Arc::default(),
-            runtime: Handle::current(),
-        }
+    pub fn new(tables: SharedTables, writer: Writer, settings: TopicSettings) -> Self {
+        Self { tables, writer, settings, announcements: Arc::default(), runtime: Handle::current() }
     }
 
     pub fn broker_ip(&self) -> String {
-        self.broker_ip.clone()
+        self.settings.broker_ip.clone()
     }
 
     pub fn broker_permission(&self) -> Permission {
-        Permission(self.permission.load(Ordering::Relaxed))
-    }
-
-    pub fn set_broker_permission(&self, permission: Permission) {
-        self.permission.store(permission.0, Ordering::Relaxed);
-        self.announce();
+        self.settings.permission.get()
     }
 
     pub fn announcements(&self) -> Arc<Announcements> {
@@ -111,7 +106,7 @@ impl Topics {
         let stamp = self.stamp();
         let command = {
             let tables = self.tables.read();
-            match tables.topics().create_for_message(new, self.rules, stamp) {
+            match tables.topics().create_for_message(new, self.settings.rules.get(), stamp) {
                 Ok(command) => Some(command),
                 Err(no_topic) => match name.as_str().strip_prefix(RETRY_PREFIX) {
                     Some(group) => {
