@@ -1,20 +1,34 @@
 //! What tools ask and demand of a broker.
 
-use super::Running;
+use ferrymq_proto::command::Command;
 
-/// A message to a queue, its keys between unit separators as the wire has them.
-fn send(topic: &str, queue: i32, properties: &str, body: &str) -> String {
-    let properties = properties.replace('=', "\u{1}").replace(',', "\u{2}");
-    format!(
-        "310 a=p b={topic} c=TBW102 d=8 e={queue} f=0 g=1700000000000 h=0 i={properties} j=0 k=false m=false | {body}"
-    )
-}
+use super::{Running, said};
 
 impl Running {
-    /// Waits until all that was sent can be found.
-    async fn send(&self, topic: &str, queue: i32, properties: &str, body: &str) {
-        self.play(&format!("{} -> 0", send(topic, queue, properties, body))).await;
+    /// Sends a message, its properties as `name=value,name=value`, and waits until it can be found. Gives its queue offset.
+    async fn send(&self, topic: &str, queue: i32, properties: &str, body: &str) -> i64 {
+        let properties = properties.replace('=', "\u{1}").replace(',', "\u{2}");
+        let head = "a=p c=TBW102 d=8 f=0 g=1700000000000 h=0 j=0 k=false m=false";
+        let fields = format!("{head} b={topic} e={queue} i={properties}");
+        let sent = self.ask(310, &fields, body.to_owned()).await;
+        assert_eq!(sent.code, 0, "{}", said(&sent));
+        let offset = number(&sent, "queueOffset");
+        let end = format!("topic={topic} queueId={queue}");
+        while number(&self.ask(30, &end, "").await, "offset") <= offset {
+            tokio::task::yield_now().await;
+        }
+        offset
     }
+}
+
+fn number(answer: &Command, name: &str) -> i64 {
+    let mut found = None;
+    answer.fields.for_each(|field, value| {
+        if field == name {
+            found = value.parse().ok();
+        }
+    });
+    found.expect("a number")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +59,7 @@ async fn topics_are_administered() {
             18 | {{"topicConfigList":[{{"topicName":"u","perm":2}},{{"topicName":"v"}}]}} -> 0
             351 topic=u -> 0 "perm":2
             21 -> 0 "v":{{
-            21 topicSeq=0 maxTopicNum=1 -> 0 "BenchmarkTest"
+            21 topicSeq=0 maxTopicNum=1 -> 0 totalTopicNum=
             305 -> 0 "DefaultCluster"
             215 topic=u -> 0
             215 topic=u -> 0
@@ -76,7 +90,7 @@ async fn a_deleted_topic_begins_anew() {
             "#,
         )
         .await;
-    broker.play(&format!("{} -> 0 queueOffset=0", send("t", 0, "", "three"))).await;
+    assert_eq!(broker.send("t", 0, "", "three").await, 0);
     broker.play("30 topic=t queueId=0 -> 0 offset=1").await;
     broker.stop().await;
 }
@@ -84,7 +98,7 @@ async fn a_deleted_topic_begins_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_found() {
     let broker = Running::start().await;
-    broker.send("t", 0, "UNIQ_KEY=0A0B,KEYS=red\u{20}", "first").await;
+    broker.send("t", 0, "UNIQ_KEY=0A0B,KEYS=red", "first").await;
     broker.send("t", 0, "UNIQ_KEY=0A0C,KEYS=blue", "second").await;
     broker.send("t", 1, "UNIQ_KEY=0A0D,KEYS=blue", "third").await;
     let span = "beginTimestamp=0 endTimestamp=9223372036854775807";
