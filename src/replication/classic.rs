@@ -370,7 +370,7 @@ impl TablesWriter {
             changes.into_iter().map(|change| (tables.apply(change.command), change.changed)).collect()
         };
         // What nobody may forget is in its file before anybody is answered.
-        let saved = self.save().and_then(|()| self.remove_queues(deleted));
+        let saved = self.save().and_then(|()| self.remove_queues(&deleted));
         for (reply, changed) in applied {
             changed(match &saved {
                 Ok(()) => Ok(reply),
@@ -381,12 +381,12 @@ impl TablesWriter {
     }
 
     /// Removes the queues of deleted topics, with all that was sent to them before.
-    fn remove_queues(&self, topics: Vec<TopicName>) -> Result<(), NotSaved> {
+    fn remove_queues(&self, topics: &[TopicName]) -> Result<(), NotSaved> {
         if topics.is_empty() {
             return Ok(());
         }
         let (done, written) = sync_channel(1);
-        let forgotten = Forgotten { topics: topics.clone(), done };
+        let forgotten = Forgotten { topics: topics.to_vec(), done };
         // It takes no room: only a queue that is closed refuses it.
         let is_taken = self.messages.put(Work::Forget(forgotten), 0).is_ok();
         let end = written.recv().ok().filter(|_| is_taken).ok_or(NotSaved::Stopping)?;
