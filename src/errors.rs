@@ -166,8 +166,39 @@ broker left there. The message says which file is the matter. Nothing was change
 skipped by itself, only a last record that a crash left unfinished is cut off.",
 };
 
+pub static NOT_REACHED: Problem = Problem {
+    code: "F2101",
+    title: "a server cannot be reached",
+    text: "\
+Nothing answered at the address. A name server is looked for where -n says, or NAMESRV_ADDR, or at 127.0.0.1:9876. A broker is
+looked for where it registered itself: brokerIP1 and listenPort of its configuration. In a container that is often an address
+which only other containers can reach; set brokerIP1 to one that clients can.",
+};
+
+pub static NO_LEADER: Problem = Problem {
+    code: "F2102",
+    title: "a broker group has no leader",
+    text: "\
+Clients write to the leader of a group, and the name server knows none. In a Raft group more than half of the nodes must run and
+reach each other; then they elect one within seconds. A single node or a master must run and reach the name server.",
+};
+
+pub static REQUEST_REFUSED: Problem = Problem {
+    code: "F2103",
+    title: "a server refused a request",
+    text: "\
+The server answered, and said no. Its code is one of RocketMQ's response codes and the sentence is its own.",
+};
+
+pub static NOTHING_FOUND: Problem = Problem {
+    code: "F2104",
+    title: "nothing was found",
+    text: "\
+The servers were asked, and none has what was named. Names are case-sensitive.",
+};
+
 /// All pages, by code.
-pub static CATALOGUE: [&Problem; 17] = [
+pub static CATALOGUE: [&Problem; 21] = [
     &UNREADABLE_FILE,
     &MALFORMED_LINE,
     &UNKNOWN_KEY,
@@ -185,6 +216,10 @@ pub static CATALOGUE: [&Problem; 17] = [
     &START_FAILED,
     &KV_TABLE_UNUSABLE,
     &STORE_UNUSABLE,
+    &NOT_REACHED,
+    &NO_LEADER,
+    &REQUEST_REFUSED,
+    &NOTHING_FOUND,
 ];
 
 /// The page of `code`, which may be written in any case and without its letter.

@@ -1,7 +1,8 @@
 //! The command line: one file a noun.
 //!
 //! Called by one of Apache's names (a link `mqnamesrv` or `mqbroker` to the binary), the program is that command.
-//! It ends with 0 if all is well; 1: the operation failed; 2: it was called wrongly; 3: a check failed; 6: nothing found.
+//! It ends with 0 if all is well; 1: the operation failed; 2: it was called wrongly; 3: a check failed; 4: nobody
+//! answers, or there is no leader; 5: refused for safety; 6: nothing found.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -11,16 +12,25 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod broker;
+mod cluster;
 mod config;
+mod dlq;
 mod explain;
+mod group;
 mod logs;
+mod message;
 mod namesrv;
 mod open_files;
+mod remote;
 mod server;
 mod signals;
+mod topic;
 mod version;
 
+const WRONG_CALL: u8 = 2;
 const CHECK_FAILED: u8 = 3;
+const UNAVAILABLE: u8 = 4;
+const REFUSED_FOR_SAFETY: u8 = 5;
 const NOT_FOUND: u8 = 6;
 
 /// A message broker and name server for Apache RocketMQ clients.
@@ -37,6 +47,11 @@ enum Command {
     Namesrv(namesrv::Arguments),
     #[command(alias = "mqbroker")]
     Broker(broker::Arguments),
+    Cluster(cluster::Arguments),
+    Topic(topic::Arguments),
+    Group(group::Arguments),
+    Message(message::Arguments),
+    Dlq(dlq::Arguments),
     Explain(explain::Arguments),
     /// Print the version.
     Version,
@@ -50,6 +65,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match Line::parse_from(with_command(arguments)).command {
         Command::Namesrv(arguments) => namesrv::run(&arguments),
         Command::Broker(arguments) => broker::run(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
+        Command::Topic(arguments) => topic::run(&arguments),
+        Command::Group(arguments) => group::run(&arguments),
+        Command::Message(arguments) => message::run(&arguments),
+        Command::Dlq(arguments) => dlq::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Version => version::run(),
         Command::Config(command) => config::run(&command),

@@ -22,4 +22,4 @@ pub mod server;
 pub mod sources;
 pub mod written;
 
-pub use diagnostic::{Diagnostic, Severity, quoted};
+pub use diagnostic::{Diagnostic, Severity, quoted, shown};

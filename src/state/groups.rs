@@ -66,6 +66,11 @@ pub struct Groups {
 }
 
 impl Groups {
+    /// Whether every broker has it.
+    pub fn is_predefined(group: &str) -> bool {
+        FROM_THE_START.contains(&group)
+    }
+
     pub fn version(&self) -> &DataVersion {
         &self.version
     }

@@ -1,0 +1,174 @@
+//! `ferrymq topic produce`: single messages from the command line.
+
+use std::io::{self, BufRead};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use ferrymq_proto::headers::SendMessageV2;
+use ferrymq_proto::position::QueueId;
+use ferrymq_proto::record::message_id::{Origin, UniqueId};
+use ferrymq_proto::record::{PropertyList, property};
+
+use crate::cli::remote::{Cell, Failure, Reach, Remote, Table};
+use crate::clock;
+
+/// Tells ids made here from those of other programs on this machine.
+const ORIGIN_INSTANCE: u32 = 0xFE88_0C11;
+const GROUP: &str = "TOOLS_PRODUCER";
+/// A route takes a moment to get around after a topic was created.
+const ROUTE_TRIES: u32 = 10;
+
+/// Send messages: each text is one; without texts, each line of standard input.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    topic: String,
+    texts: Vec<String>,
+    #[arg(long)]
+    tag: Option<String>,
+    /// Keys to find the message by.
+    #[arg(long)]
+    key: Vec<String>,
+    #[arg(long, value_name = "NAME=VALUE")]
+    property: Vec<String>,
+    /// Only to this queue of the first broker group. Unless given, to all in turn.
+    #[arg(long)]
+    queue: Option<i32>,
+    /// Deliver it after so many seconds.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "delay_level")]
+    delay: Option<u32>,
+    /// Deliver it after this delay level (1 to 18).
+    #[arg(long, value_name = "LEVEL")]
+    delay_level: Option<u8>,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+impl Arguments {
+    pub async fn run(&self, remote: &Remote) -> Result<(), Failure> {
+        let places = self.places(remote).await?;
+        let mut table = Table::new(&["broker", "queue", "offset", "id"]);
+        let mut sent = 0_usize;
+        if self.texts.is_empty() {
+            for line in io::stdin().lock().lines() {
+                let line = line
+                    .map_err(|error| Failure::operation(format!("standard input cannot be read: {error}")))?;
+                self.send(remote, &places, &mut sent, line.into_bytes(), &mut table).await?;
+            }
+        }
+        for text in &self.texts {
+            self.send(remote, &places, &mut sent, text.clone().into_bytes(), &mut table).await?;
+        }
+        remote.print("ferrymq.topic.produce/1", &table);
+        Ok(())
+    }
+
+    /// Every queue that may be written. A topic nobody knows is tried at all leaders: they may create it.
+    async fn places(&self, remote: &Remote) -> Result<Vec<(String, String, QueueId)>, Failure> {
+        let mut groups = Vec::new();
+        if remote.find_route(&self.topic).await?.is_some() {
+            groups = remote.writable(&self.topic).await?;
+        }
+        if groups.is_empty() {
+            // A negative queue lets the broker choose.
+            let leaders = remote.leaders(None).await?;
+            return Ok(leaders.into_iter().map(|node| (node.group, node.address, QueueId(-1))).collect());
+        }
+        let queues = |(node, count): (crate::cli::remote::Node, i32)| {
+            (0..count).map(move |queue| (node.group.clone(), node.address.clone(), QueueId(queue)))
+        };
+        let mut places: Vec<_> = groups.into_iter().flat_map(queues).collect();
+        if let Some(wanted) = self.queue {
+            places.retain(|(_, _, queue)| queue.0 == wanted);
+            places.truncate(1);
+        }
+        if places.is_empty() {
+            return Err(Failure::operation(format!(
+                "the topic {} has no such queue that may be written",
+                crate::config::quoted(&self.topic)
+            )));
+        }
+        Ok(places)
+    }
+
+    async fn send(
+        &self,
+        remote: &Remote,
+        places: &[(String, String, QueueId)],
+        sent: &mut usize,
+        body: Vec<u8>,
+        table: &mut Table,
+    ) -> Result<(), Failure> {
+        let Some((broker, address, queue)) = places.get(*sent % places.len().max(1)) else { return Ok(()) };
+        let (id, properties) = self.properties(*sent)?;
+        let request = SendMessageV2 {
+            producer_group: GROUP.into(),
+            topic: self.topic.as_str().into(),
+            default_topic: "TBW102".into(),
+            default_topic_queue_nums: 4,
+            queue_id: *queue,
+            born_timestamp: clock::now(),
+            properties: Some(properties),
+            ..SendMessageV2::default()
+        };
+        let body = Bytes::from(body);
+        let mut tries = 1;
+        let reply = loop {
+            match remote.ask(address, &request, body.clone()).await {
+                Err(failure)
+                    if tries < ROUTE_TRIES
+                        && failure.is(ferrymq_proto::code::ResponseCode::SERVICE_NOT_AVAILABLE) =>
+                {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                answer => break answer?.0,
+            }
+        };
+        *sent += 1;
+        table.row([
+            Cell::from(broker.as_str()),
+            reply.queue_id.0.into(),
+            reply.queue_offset.0.into(),
+            id.into(),
+        ]);
+        Ok(())
+    }
+
+    fn properties(&self, number: usize) -> Result<(String, ferrymq_proto::text::Text), Failure> {
+        let origin = Origin {
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            process: (std::process::id() & 0xFFFF) as u16,
+            instance: ORIGIN_INSTANCE,
+        };
+        let id = UniqueId::new(origin, clock::now(), 0, (number & 0xFFFF) as u16).to_string();
+        let mut properties = PropertyList::new();
+        let mut set = |name: &str, value: &str| {
+            let wrong =
+                |error| Failure::usage(&format!("the property {}: {error}", crate::config::quoted(name)));
+            properties.set(name, value).map_err(wrong)
+        };
+        for property in &self.property {
+            let pair = property.split_once('=');
+            let (name, value) = pair.ok_or_else(|| Failure::usage("--property wants NAME=VALUE"))?;
+            set(name, value)?;
+        }
+        set(property::UNIQUE_KEY, &id)?;
+        set(property::WAIT, "true")?;
+        if let Some(tag) = &self.tag {
+            set(property::TAGS, tag)?;
+        }
+        if !self.key.is_empty() {
+            set(property::KEYS, &self.key.join(" "))?;
+        }
+        if let Some(seconds) = self.delay {
+            set(property::TIMER_DELAY_SECONDS, &seconds.to_string())?;
+        }
+        if let Some(level) = self.delay_level {
+            set(property::DELAY_LEVEL, &level.to_string())?;
+        }
+        let text = ferrymq_proto::text::Text::from_utf8(properties.into_bytes());
+        Ok((id, text.ok_or_else(|| Failure::usage("a property is not UTF-8"))?))
+    }
+}
