@@ -130,7 +130,8 @@ impl Picture {
             }
         }
         for group in &groups {
-            let silent: Vec<&str> = self.members(group)
+            let silent: Vec<&str> = self
+                .members(group)
                 .filter(|(_, info)| info.is_none())
                 .map(|(node, _)| node.address.as_str())
                 .collect();
