@@ -59,6 +59,9 @@ fn regressions(digest: &Digest<'_>, findings: &mut Findings) {
         while let Some(answer) = answers.next_if(|answer| answer.event < pulled.invoked) {
             let Some(node) = answer.value.node else { continue };
             let Some(last) = answer.value.seen.iter().map(|seen| seen.offset).max() else { continue };
+            if !ran_through(node, answer.invoked, answer.event) {
+                continue;
+            }
             let longest = shown.entry((node, answer.value.queue)).or_insert((last, answer));
             if last > longest.0 || !ran_through(node, longest.1.invoked, answer.event) {
                 *longest = (last, answer);

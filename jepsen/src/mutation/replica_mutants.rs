@@ -59,7 +59,7 @@ fn dirty(history: &mut Vec<Event>, dice: &mut Dice) -> bool {
 }
 
 fn regress(history: &mut Vec<Event>, dice: &mut Dice) -> bool {
-    // Two reads of one queue on one node, with no fault between them; the first has seen something.
+    // Two reads of one queue on one node, with no fault during either or between them; the first has seen something.
     let mut pairs = Vec::new();
     for (at, event) in history.iter().enumerate().filter(|(_, event)| is_pull(event)) {
         let Op::Pull(first) = &event.op else { continue };
@@ -69,10 +69,16 @@ fn regress(history: &mut Vec<Event>, dice: &mut Dice) -> bool {
             .enumerate()
             .skip(at + 1)
             .take_while(|(_, event)| event.process != Process::Nemesis);
-        let asked_after = |process: Process, until: usize| {
-            let asked = history.iter().take(until).rposition(|event| event.process == process);
-            asked.is_some_and(|asked| asked > at)
+        let asked = |process: Process, until: usize| {
+            history.iter().take(until).rposition(|event| event.process == process)
         };
+        let asked_after =
+            |process: Process, until: usize| asked(process, until).is_some_and(|asked| asked > at);
+        // An answer that was asked for before a fault may be of the time before it.
+        let since = asked(event.process, at).unwrap_or_default();
+        if history.iter().take(at).skip(since).any(|event| event.process == Process::Nemesis) {
+            continue;
+        }
         for (again, event) in undisturbed.filter(|(_, event)| is_pull(event)) {
             let Op::Pull(second) = &event.op else { continue };
             if second.queue == first.queue && second.node == first.node && asked_after(event.process, again) {

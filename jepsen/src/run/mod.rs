@@ -221,24 +221,27 @@ async fn carry_out(
 
     heal_everything(&mut *cluster.lock().await).await?;
     finale.phase(phases::HEALED, None);
-    let _ = part.send(Part::Drain);
+    let _ = part.send(Part::Quiet);
     sleep(Duration::from_secs(setup.workload.linger_seconds)).await;
     let whole = finale.become_whole(setup.workload.sends).await;
     // Readers go on until they have read what came last.
     let deadline = Instant::now() + finale.limit;
-    if !setup.workload.sends {
-        let _ = part.send(Part::Over);
-    }
+    let _ = part.send(if setup.workload.sends { Part::Drain } else { Part::Over });
     while tokio::time::timeout_at(deadline, workers.join_next()).await.is_ok_and(|joined| joined.is_some()) {}
+    if !workers.is_empty() {
+        finale.phase(phases::STUCK, Some(format!("consumers were not at the end after {:?}", finale.limit)));
+    }
+    let consumed = workers.is_empty();
     let _ = part.send(Part::Over);
     while workers.join_next().await.is_some() {}
-    read_everything(setup, &finale, whole).await
+    read_everything(setup, &finale, whole, consumed).await
 }
 
 async fn read_everything(
     setup: &Setup,
     finale: &Finale<'_>,
     whole: Result<history::NodeId, Stuck>,
+    consumed: bool,
 ) -> Result<(), RunError> {
     let mut leader = match whole {
         Ok(leader) => leader,
@@ -254,7 +257,7 @@ async fn read_everything(
             finale.scan(leader).await;
         }
     }
-    if finale.scan(leader).await {
+    if finale.scan(leader).await && consumed {
         finale.phase(phases::DRAINED, None);
     }
     Ok(())

@@ -13,7 +13,9 @@ use crate::history::Recorder;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Load,
-    /// Nothing new is sent; what is there is read to its end.
+    /// Nothing new is sent; the group becomes whole.
+    Quiet,
+    /// What is there is read to its end.
     Drain,
     Over,
 }
