@@ -10,6 +10,7 @@ use ferrymq_proto::json::{self, Dialect, JsonError};
 use crate::checkers::coverage::Demands;
 use crate::dice::Dice;
 use crate::faults::{Fault, Means, Target};
+use crate::workloads::Workload;
 
 ferrymq_proto::body! {
     /// One operation of the nemesis: these faults together, from one moment to another.
@@ -119,6 +120,7 @@ impl Plan {
             faults,
             acknowledged: (self.rate * self.time_limit_ms / 1000 / 100).max(10).cast_unsigned(),
             queues: if self.sends_everywhere() { self.queues } else { 1 },
+            operations: Workload::find(&self.workload).map_or(&[], |workload| workload.needs),
         }
     }
 

@@ -70,7 +70,7 @@ impl Frame {
         if found as u64 != header.frame_bytes() {
             return Err(FrameDamage::BadLength { found, expected: header.frame_bytes() });
         }
-        if crc32fast::hash(bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default()) != header.body_crc {
+        if !header.covers(bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default()) {
             return Err(FrameError::BadBodyCrc.into());
         }
         if entry_index(header.index).is_none() {

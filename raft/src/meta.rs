@@ -154,7 +154,9 @@ impl State {
         let slot = 1 - self.durable_slot;
         let content = encode(self.sequence, &self.meta);
         self.file.write_at(&mut [IoSlice::new(&content)], (slot * SLOT_BYTES) as u64)?;
-        self.file.sync_data()?;
+        if !is_on(UnsafeMode::SkipVoteFsync) {
+            self.file.sync_data()?;
+        }
         self.durable_slot = slot;
         Ok(())
     }

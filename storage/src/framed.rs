@@ -102,7 +102,7 @@ impl FramedAppender {
         if found != header.frame_bytes() {
             return Err(bad_length(header.frame_bytes()));
         }
-        if crc32fast::hash(body) != header.body_crc {
+        if !header.covers(body) {
             return Err(FrameError::BadBodyCrc.into());
         }
         header.follows(self.chain)?;

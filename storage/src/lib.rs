@@ -35,6 +35,7 @@ mod segment;
 pub mod stamp;
 mod sums;
 mod threads;
+pub mod unsafe_modes;
 pub mod verify;
 
 pub use append::{AppendError, Appender, Place, ResetError, TruncateError};

@@ -13,6 +13,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use ferrymq_proto::position::LogOffset;
@@ -28,6 +29,10 @@ use crate::prepare::NextSegment;
 use crate::room::{Room, RoomState};
 use crate::segment::Segment;
 use crate::sums::{self, Sums, SumsBehind};
+use crate::unsafe_modes::{UnsafeMode, is_on};
+
+/// Of a log that serves what is not final, on purpose: nobody is woken for that.
+const UNCOMMITTED_POLL: Duration = Duration::from_millis(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -238,6 +243,11 @@ impl Log {
         self.core.confirmed()
     }
 
+    /// Up to where readers may see it: what is confirmed.
+    pub(crate) fn readable_end(&self) -> LogOffset {
+        if is_on(UnsafeMode::ServeUncommitted) { self.written() } else { self.confirmed().offset }
+    }
+
     pub fn segment_bytes(&self) -> u64 {
         self.core.segment_bytes
     }
@@ -263,6 +273,10 @@ impl Log {
     pub(crate) fn wait_confirmed(&self, offset: LogOffset, is_over: impl Fn() -> bool) {
         let confirmed = unpoisoned(self.core.confirmed.lock());
         let is_idle = |confirmed: &mut Mark| confirmed.offset <= offset && !is_over();
+        if is_on(UnsafeMode::ServeUncommitted) {
+            drop(self.core.confirmed_moved.wait_timeout(confirmed, UNCOMMITTED_POLL));
+            return;
+        }
         drop(self.core.confirmed_moved.wait_while(confirmed, is_idle));
     }
 
@@ -281,7 +295,7 @@ impl Log {
 
     /// As [`read`](Self::read), but of what is final.
     pub fn read_confirmed(&self, offset: LogOffset, bytes_max: usize) -> Result<Bytes, ReadError> {
-        self.read_before(self.confirmed().offset, offset, bytes_max)
+        self.read_before(self.readable_end(), offset, bytes_max)
     }
 
     /// As [`read`](Self::read) or [`read_confirmed`](Self::read_confirmed).

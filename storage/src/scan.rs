@@ -135,9 +135,7 @@ fn examine_frame(bytes: &[u8], spot: Spot) -> Verdict {
     }
     match rest.get(..header.body_bytes as usize) {
         None => Verdict::More(bytes as usize),
-        Some(body) if crc32fast::hash(body) == header.body_crc => {
-            Verdict::Unit { bytes, unit: Unit::Frame(header) }
-        }
+        Some(body) if header.covers(body) => Verdict::Unit { bytes, unit: Unit::Frame(header) },
         Some(_) => Verdict::Damaged(FrameError::BadBodyCrc.into()),
     }
 }

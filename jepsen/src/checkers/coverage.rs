@@ -15,7 +15,12 @@ pub struct Demands {
     pub leader_changes: u64,
     /// Every queue must have got a message.
     pub queues: i64,
+    /// Operations each of which must have succeeded often enough.
+    pub operations: &'static [&'static str],
 }
+
+/// Successes without which an operation was not tried in earnest.
+const SUCCESSES_MIN: u64 = 10;
 
 /// What was not seen. Empty: the run counts.
 pub fn gaps(history: &[Event], demands: &Demands) -> Vec<String> {
@@ -25,7 +30,11 @@ pub fn gaps(history: &[Event], demands: &Demands) -> Vec<String> {
     let mut queues = BTreeSet::new();
     let mut leaders = Vec::new();
     let mut reached = BTreeSet::new();
+    let mut succeeded: BTreeMap<&str, u64> = BTreeMap::new();
     for event in history {
+        if event.kind == EventType::Ok && !matches!(&event.op, Op::Lock(lock) if !lock.granted) {
+            *succeeded.entry(event.op.f()).or_default() += 1;
+        }
         match (&event.op, event.kind) {
             (Op::Send(value) | Op::Half(value), EventType::Ok) => {
                 acknowledged += value.messages.len() as u64;
@@ -47,6 +56,12 @@ pub fn gaps(history: &[Event], demands: &Demands) -> Vec<String> {
     let written = i64::try_from(queues.len()).unwrap_or(i64::MAX);
     if written < demands.queues {
         gaps.push(format!("{written} of {} queues were written", demands.queues));
+    }
+    for operation in demands.operations {
+        let times = succeeded.get(operation).copied().unwrap_or_default();
+        if times < SUCCESSES_MIN {
+            gaps.push(format!("{operation} succeeded {times} times, fewer than {SUCCESSES_MIN}"));
+        }
     }
     leaders.dedup();
     let changes = leaders.len().saturating_sub(1) as u64;

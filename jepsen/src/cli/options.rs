@@ -241,9 +241,12 @@ impl TestOptions {
             }
             let one = named.len() == 1;
             for fault in named {
-                let possible = !fault.needs_raft() || system.replication == Replication::Raft;
-                if possible {
+                let elects = !fault.needs_raft() || system.replication == Replication::Raft;
+                let has_peers = !fault.needs_peers() || self.nodes > 1;
+                if elects && has_peers {
                     faults.push(fault);
+                } else if one && !has_peers {
+                    return Err(Refusal::bad(format!("{} needs 2 nodes or more", fault.name)));
                 } else if one {
                     return Err(Refusal::bad(format!(
                         "{} is for groups that elect a leader, not for {}",

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use ferrymq_proto::bodies::{
-    ConsumerData, HeartbeatData, LockedQueues, MappedTopicConfig, MessageQueue, ProducerData, QueueLocks,
-    SubscriptionData, TopicFilter,
+    ConsumerData, GroupConfig, HeartbeatData, LockedQueues, MappedTopicConfig, MessageQueue, ProducerData,
+    QueueLocks, SubscriptionData, TopicFilter,
 };
 use ferrymq_proto::code::ResponseCode;
 use ferrymq_proto::command::Command;
@@ -16,7 +16,7 @@ use ferrymq_proto::header::{Header, Request};
 use ferrymq_proto::headers::{
     DeleteTopic, EndTransaction, GetMaxOffset, GetMinOffset, GetTopicConfig, Heartbeat, LockQueues,
     OffsetReply, PullMessage, PullReply, QueryConsumerOffset, SendMessageV2, SendReply, UnlockQueues,
-    UpdateConsumerOffset, UpdateTopic,
+    UpdateConsumerOffset, UpdateGroup, UpdateTopic,
 };
 use ferrymq_proto::json::{self, Dialect};
 use ferrymq_proto::net::{CallError, Client, Service};
@@ -338,6 +338,12 @@ impl Session {
 
     pub async fn delete_topic(&mut self, node: NodeId, topic: &str) -> Result<(), CallError> {
         self.client(node).call(&DeleteTopic { topic: topic.into() }, Bytes::new()).await.map(drop)
+    }
+
+    pub async fn create_group(&mut self, node: NodeId, group: &str) -> Result<(), CallError> {
+        let config = GroupConfig { group_name: group.to_owned(), ..GroupConfig::default() };
+        let body = Bytes::from(json::to_string(&config, Dialect::Fastjson));
+        self.client(node).call(&UpdateGroup {}, body).await.map(drop)
     }
 
     /// How many queues a topic has; `None` when there is no such topic.

@@ -185,6 +185,14 @@ impl Cluster {
         Ok(())
     }
 
+    /// A full disk is noticed when the next segment is made: on a small one they are short.
+    fn segment_bytes(&self) -> u64 {
+        match (self.blueprint.storage, self.blueprint.system.maker) {
+            (StorageKind::Image, Maker::Ferrymq) => 4 << 20,
+            _ => 64 << 20,
+        }
+    }
+
     /// Starts a node on what it has on its disk.
     pub fn start_node(&mut self, node: NodeId) -> Result<(), ClusterError> {
         let folder = self.storage.folder(node);
@@ -193,6 +201,7 @@ impl Cluster {
             addresses: &self.addresses,
             nodes: self.blueprint.nodes,
             mode: self.blueprint.mode,
+            segment_bytes: self.segment_bytes(),
             sync_flush: self.blueprint.sync_flush,
             unsafe_modes: &self.blueprint.unsafe_modes,
             peer_links: &self.peer_links,

@@ -91,6 +91,8 @@ pub struct Setting<'c> {
     pub addresses: &'c Addresses,
     pub nodes: u8,
     pub mode: Mode,
+    /// Of the log.
+    pub segment_bytes: u64,
     /// Acknowledge only what is on disk.
     pub sync_flush: bool,
     /// Modes in which the broker is wrong on purpose; see `NEGATIVE_CONTROLS.md`.
@@ -174,7 +176,7 @@ fn common(setting: &Setting<'_>, node: NodeId, folder: &Path) -> BTreeMap<&'stat
         ("registerNameServerPeriod", "10000".to_owned()),
         ("storePathRootDir", store.display().to_string()),
         ("storePathCommitLog", store.join("commitlog").display().to_string()),
-        ("mappedFileSizeCommitLog", (64 << 20).to_string()),
+        ("mappedFileSizeCommitLog", setting.segment_bytes.to_string()),
         ("flushDiskType", if setting.sync_flush { "SYNC_FLUSH" } else { "ASYNC_FLUSH" }.to_owned()),
         ("autoCreateTopicEnable", "true".to_owned()),
         ("slaveReadEnable", "true".to_owned()),

@@ -7,7 +7,7 @@ mod corruption;
 mod install;
 mod nemesis;
 
-pub use install::{Installed, install};
+pub use install::{Installed, install, not_started};
 pub use nemesis::{Nemesis, heal_everything};
 
 use crate::dice::Dice;
@@ -139,6 +139,11 @@ impl Fault {
     /// It speaks to the links between peers that elect a leader.
     pub fn needs_raft(&self) -> bool {
         matches!(self.means, Means::PowerDance | Means::Wipe)
+    }
+
+    /// It stands between nodes.
+    pub fn needs_peers(&self) -> bool {
+        matches!(self.means, Means::Cut | Means::CutOneWay | Means::Flap)
     }
 
     /// A master-slave group may lose what it has acknowledged under it.

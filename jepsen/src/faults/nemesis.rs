@@ -115,8 +115,8 @@ impl Nemesis {
     }
 }
 
-/// After the last fault: everything runs and every link behaves.
-pub async fn heal_everything(cluster: &mut Cluster) -> Result<(), ClusterError> {
+/// After the last fault: everything runs and every link behaves. Returns who refused to start, and why.
+pub async fn heal_everything(cluster: &mut Cluster) -> Result<Vec<String>, ClusterError> {
     cluster.heal_links();
     let nodes: Vec<NodeId> = cluster.all().collect();
     for node in &nodes {
@@ -127,8 +127,5 @@ pub async fn heal_everything(cluster: &mut Cluster) -> Result<(), ClusterError> 
             cluster.start_node(*node)?;
         }
     }
-    for node in nodes {
-        cluster.wait_ready(node).await?;
-    }
-    Ok(())
+    install::not_started(&nodes, cluster).await
 }

@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::client::told;
 use crate::cluster::{Cluster, ClusterError};
-use crate::history::{EventType, NodeId, Op, PhaseValue, Process, ScanValue, phases};
+use crate::faults::not_started;
+use crate::history::{EventType, NodeId, NoticeValue, Op, PhaseValue, Process, ScanValue, phases};
 use crate::workloads::{Stage, Worker};
 
 const POLL: Duration = Duration::from_millis(200);
@@ -31,6 +32,13 @@ impl Finale<'_> {
     pub fn phase(&self, phase: &str, detail: Option<String>) {
         let value = PhaseValue { phase: phase.to_owned(), detail };
         self.stage.recorder.record(Process::Observer, EventType::Info, Op::Phase(value));
+    }
+
+    pub fn notices(&self, notices: Vec<String>) {
+        for notice in notices {
+            let value = NoticeValue { node: None, notice };
+            self.stage.recorder.record(Process::Observer, EventType::Info, Op::Notice(value));
+        }
     }
 
     /// Everything works again and all replicas are as long as the leader's.
@@ -129,10 +137,9 @@ impl Finale<'_> {
         for node in &nodes {
             cluster.start_node(*node)?;
         }
-        for node in &nodes {
-            cluster.wait_ready(*node).await?;
-        }
+        let refused = not_started(&nodes, &mut cluster).await?;
         drop(cluster);
+        self.notices(refused);
         self.phase(phases::RESTARTED, None);
         Ok(())
     }

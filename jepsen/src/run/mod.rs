@@ -66,7 +66,7 @@ pub enum RunError {
     History(#[from] HistoryError),
     #[error("the run cannot be written to {folder}: {source}")]
     Store { folder: PathBuf, source: io::Error },
-    #[error("the group never took a topic: {0}")]
+    #[error("the brokers never took a topic or a group: {0}")]
     NeverServed(String),
     #[error("interrupted")]
     Interrupted,
@@ -204,6 +204,7 @@ async fn carry_out(
         commits_ahead: plan.unsafe_modes.iter().any(|name| name == COMMIT_AHEAD),
     });
     make_topic(&stage, addresses.name_server_for_clients()).await?;
+    make_groups(&stage, &(setup.workload.groups)(&stage)).await?;
     if setup.progress {
         ends.0
             .push(tokio::spawn(progress::tell(Arc::clone(recorder), stage.directory.clone())).abort_handle());
@@ -219,7 +220,8 @@ async fn carry_out(
     nemesis.run(&plan.faults, began).await?;
     tokio::time::sleep_until(load).await;
 
-    heal_everything(&mut *cluster.lock().await).await?;
+    let refused = heal_everything(&mut *cluster.lock().await).await?;
+    finale.notices(refused);
     finale.phase(phases::HEALED, None);
     let _ = part.send(Part::Quiet);
     sleep(Duration::from_secs(setup.workload.linger_seconds)).await;
@@ -272,6 +274,28 @@ async fn watch_over(cluster: Arc<Mutex<Cluster>>, recorder: Arc<Recorder>) {
             recorder.record(Process::Observer, EventType::Info, Op::Notice(value));
         }
     }
+}
+
+/// Makes groups on whoever leads.
+async fn make_groups(stage: &Arc<Stage>, groups: &[String]) -> Result<(), RunError> {
+    let deadline = Instant::now() + TOPIC_MAX;
+    let mut session = stage.session();
+    for group in groups {
+        loop {
+            let made = match stage.directory.leader() {
+                Some(leader) => {
+                    session.create_group(leader, group).await.map_err(|error| crate::client::told(&error))
+                }
+                None => Err("nobody leads".to_owned()),
+            };
+            match made {
+                Ok(()) => break,
+                Err(said) if Instant::now() > deadline => return Err(RunError::NeverServed(said)),
+                Err(_) => sleep(WATCH).await,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Makes the topic on whoever leads, and waits until all brokers and the name server know it.

@@ -26,6 +26,10 @@ const IDLE: Duration = Duration::from_millis(50);
 
 static NEXT_SESSION: AtomicI64 = AtomicI64::new(1);
 
+pub(super) fn groups(_: &Stage) -> Vec<String> {
+    vec![GROUP.to_owned()]
+}
+
 pub(super) fn spawn(stage: &Arc<Stage>, workers: &mut JoinSet<()>) {
     let senders = (stage.workers / 2).max(1);
     for number in 0..senders {

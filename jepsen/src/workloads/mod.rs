@@ -32,11 +32,16 @@ pub struct Workload {
     pub restarts: bool,
     /// Its messages arrive in its queues by themselves.
     pub sends: bool,
+    /// Operations without which a run shows nothing of what it is about.
+    pub needs: &'static [&'static str],
+    /// Groups that must be there before it begins.
+    pub groups: fn(&Stage) -> Vec<String>,
 }
 
 /// Declares the workloads.
 macro_rules! workloads {
-    ($($name:literal $about:literal $spawn:path, lingers $linger:literal, restarts $restarts:literal, sends $sends:literal;)*) => {
+    ($($name:literal $about:literal $spawn:path, lingers $linger:literal, restarts $restarts:literal, sends $sends:literal,
+       needs $($need:literal)*, groups $groups:expr;)*) => {
         pub const WORKLOADS: &[Workload] = &[$(Workload {
             name: $name,
             about: $about,
@@ -44,19 +49,33 @@ macro_rules! workloads {
             linger_seconds: $linger,
             restarts: $restarts,
             sends: $sends,
+            needs: &[$($need),*],
+            groups: $groups,
         },)*];
     };
 }
 
+fn no_groups(_: &Stage) -> Vec<String> {
+    Vec::new()
+}
+
 workloads! {
-    "queue" "sends and pulls" queue::spawn, lingers 0, restarts false, sends true;
-    "recover" "the same, and all nodes are ended twice before the final reads" queue::spawn, lingers 0, restarts true, sends true;
-    "group" "a group consumes, and its members come and go" group::spawn, lingers 0, restarts false, sends true;
-    "offset" "a group says how far it is, and asks" offset::spawn, lingers 0, restarts false, sends true;
-    "tx" "transactions that are committed, rolled back, or asked for" transactions::spawn, lingers 25, restarts false, sends false;
-    "timer" "messages that come later" timer::spawn, lingers 20, restarts false, sends false;
-    "orderly" "members of a group lock queues" orderly::spawn, lingers 0, restarts false, sends true;
-    "meta" "topics are made, changed and unmade" meta::spawn, lingers 0, restarts false, sends true;
+    "queue" "sends and pulls" queue::spawn, lingers 0, restarts false, sends true,
+        needs "send" "pull", groups no_groups;
+    "recover" "the same, and all nodes are ended twice before the final reads" queue::spawn, lingers 0, restarts true, sends true,
+        needs "send" "pull", groups no_groups;
+    "group" "a group consumes, and its members come and go" group::spawn, lingers 0, restarts false, sends true,
+        needs "send" "deliver" "commit" "fetch", groups group::groups;
+    "offset" "a group says how far it is, and asks" offset::spawn, lingers 0, restarts false, sends true,
+        needs "commit" "fetch", groups offset::groups;
+    "tx" "transactions that are committed, rolled back, or asked for" transactions::spawn, lingers 25, restarts false, sends false,
+        needs "half" "end", groups no_groups;
+    "timer" "messages that come later" timer::spawn, lingers 20, restarts false, sends false,
+        needs "send" "pull", groups no_groups;
+    "orderly" "members of a group lock queues" orderly::spawn, lingers 0, restarts false, sends true,
+        needs "lock" "unlock", groups orderly::groups;
+    "meta" "topics are made, changed and unmade" meta::spawn, lingers 0, restarts false, sends true,
+        needs "create-topic" "delete-topic" "find-topic", groups no_groups;
 }
 
 impl Workload {

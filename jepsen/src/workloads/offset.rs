@@ -11,9 +11,17 @@ use super::worker::{Heard, Worker};
 use crate::client::told;
 use crate::history::{EventType, OffsetValue, Op};
 
+fn committers(stage: &Stage) -> u32 {
+    (stage.workers / 3).max(1)
+}
+
+pub(super) fn groups(stage: &Stage) -> Vec<String> {
+    (0..committers(stage)).map(group).collect()
+}
+
 /// One third commits, one third asks, the rest sends, so that there is something to be ahead of.
 pub(super) fn spawn(stage: &Arc<Stage>, workers: &mut JoinSet<()>) {
-    let third = (stage.workers / 3).max(1);
+    let third = committers(stage);
     for number in 0..third {
         workers.spawn(commit(Worker::new(stage, number, third * 3), number));
         workers.spawn(ask(Worker::new(stage, third + number, third * 3), third));

@@ -14,6 +14,10 @@ const GROUP: &str = "orderly-members";
 /// A holder asks again, and with one chance in so many gives back.
 const HOLD: u64 = 4;
 
+pub(super) fn groups(_: &Stage) -> Vec<String> {
+    vec![GROUP.to_owned()]
+}
+
 pub(super) fn spawn(stage: &Arc<Stage>, workers: &mut JoinSet<()>) {
     let members = (stage.workers * 2 / 3).max(2);
     for number in 0..members {

@@ -11,6 +11,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::{Access, Disk, DiskFile, Entry, Space};
 use crate::meta::BootId;
+use crate::unsafe_modes::{UnsafeMode, is_on};
 
 /// Parts the kernel takes in one call.
 const PARTS_MAX: usize = 1024;
@@ -164,10 +165,16 @@ impl DiskFile for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        if is_on(UnsafeMode::SkipFsync) {
+            return Ok(());
+        }
         self.0.sync_data()
     }
 
     fn sync_all(&self) -> io::Result<()> {
+        if is_on(UnsafeMode::SkipFsync) {
+            return Ok(());
+        }
         self.0.sync_all()
     }
 

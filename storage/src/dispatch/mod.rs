@@ -113,7 +113,7 @@ impl Dispatcher {
     pub fn step(&mut self) -> Result<bool, DispatchError> {
         self.make_room()?;
         let log = self.derived.log().clone();
-        let confirmed = log.confirmed().offset;
+        let confirmed = log.readable_end();
         if self.at >= confirmed {
             return Ok(false);
         }

@@ -11,6 +11,7 @@ use crate::meta::StoreMeta;
 use crate::position::{Chain, Mark};
 use crate::scan::{Damage, Step, Walk};
 use crate::segment::{BLANK_BYTES, Segment};
+use crate::unsafe_modes::{UnsafeMode, is_on};
 
 /// Damage to what was durable. Only a copy of the log can repair it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,14 +65,15 @@ impl Ending {
                 }
                 Step::Unit { .. } => continue,
                 Step::Damaged(damage) => Some(damage),
-                Step::NoSegment if at.offset < durable => {
+                Step::NoSegment if at.offset < durable && !believes_its_end() => {
                     return Err(SurveyError::missing(segments, at.offset).into());
                 }
                 Step::Nothing | Step::NoSegment => None,
             };
             // Nothing is known of how final a new store is, but a tail may be torn only in its last segment.
             let is_middle = last_stop == LastStop::New && !is_last(segments, segment)?;
-            if at.offset < durable || is_middle {
+            let is_final = at.offset < durable && !believes_its_end();
+            if is_final || is_middle {
                 return Err(corruption(damage.unwrap_or(Damage::NothingWritten)).into());
             }
             let is_in_order = last_stop == LastStop::InOrder && step == Step::Nothing;
@@ -81,6 +83,11 @@ impl Ending {
 }
 
 /// Whether nothing was written to any segment behind this one.
+/// Wrong on purpose: wherever the log seems to end is its end, whatever was final.
+fn believes_its_end() -> bool {
+    is_on(UnsafeMode::SkipFsync) || is_on(UnsafeMode::TruncateAtBadCrc)
+}
+
 fn is_last(segments: &VecDeque<Arc<Segment>>, last: Option<&Arc<Segment>>) -> Result<bool, OpenError> {
     let Some(last) = last else { return Ok(true) };
     for segment in segments.iter().filter(|segment| segment.base() > last.base()) {

@@ -154,9 +154,12 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
     let Ending { walked_from, end, damage, .. } = ending;
     let repair = Repair { disk: &*disk, files: &files, segment_bytes: stored.segment_bytes };
     let repaired = repair.run(segments, &survey, &ending)?;
+    // Only a log that is wrong on purpose ends before what is final.
+    let confirmed = if end.offset < stored.confirmed.offset { end } else { stored.confirmed };
     let meta = match meta {
         Some(mut meta) => {
-            let in_use = StoreMeta { clean: false, boot: settings.boot, durable: end.offset, ..stored };
+            let in_use =
+                StoreMeta { clean: false, boot: settings.boot, durable: end.offset, confirmed, ..stored };
             meta.save_twice(|meta| *meta = in_use).map(|()| meta)
         }
         None => {
