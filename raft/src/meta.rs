@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrymq_storage::BootId;
 use ferrymq_storage::disk::{Access, Disk, DiskFile};
+use ferrymq_storage::unsafe_modes::{UnsafeMode, is_on};
 
 use crate::types::{LogId, NodeId, Vote, log_id};
 

@@ -36,10 +36,30 @@ pub struct Arguments {
     /// The name servers, separated by ; or blanks. Sets namesrvAddr.
     #[arg(short = 'n', long = "namesrv", alias = "namesrvAddr", value_name = "ADDRESS", num_args = 1..)]
     name_servers: Vec<String>,
+
+    /// Be wrong on purpose in this way, so that the fault harness can find it. May be repeated.
+    #[cfg(feature = "unsafe-modes")]
+    #[arg(long = "unsafe", value_name = "MODE", value_parser = unsafe_mode)]
+    unsafe_modes: Vec<ferrymq_storage::unsafe_modes::UnsafeMode>,
+}
+
+#[cfg(feature = "unsafe-modes")]
+fn unsafe_mode(name: &str) -> Result<ferrymq_storage::unsafe_modes::UnsafeMode, String> {
+    ferrymq_storage::unsafe_modes::find(name).ok_or_else(|| format!("there is no mode {name}"))
+}
+
+#[cfg(feature = "unsafe-modes")]
+fn turn_on(modes: &[ferrymq_storage::unsafe_modes::UnsafeMode]) {
+    for mode in modes {
+        super::complain(&format!("WRONG ON PURPOSE: {mode:?}. This broker loses or spoils messages.\n"));
+        ferrymq_storage::unsafe_modes::turn_on(*mode);
+    }
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
     let started = Instant::now();
+    #[cfg(feature = "unsafe-modes")]
+    turn_on(&arguments.unsafe_modes);
     let mut settings = Vec::new();
     if !arguments.name_servers.is_empty() {
         settings.push(format!("namesrvAddr={}", arguments.name_servers.join(";")));

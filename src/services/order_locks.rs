@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ferrymq_proto::name::GroupName;
 use ferrymq_proto::position::Timestamp;
+use ferrymq_storage::unsafe_modes::{UnsafeMode, is_on};
 use tokio::time::sleep;
 
 use crate::clock;
@@ -52,13 +53,13 @@ impl OrderLocks {
     ) -> Result<BTreeSet<TopicQueue>, Refusal> {
         let answer = {
             let tables = self.tables.read();
-            let queues = queues.into_iter().filter(|queue| exists(&tables, group, queue)).collect();
+            let queues: Vec<_> = queues.into_iter().filter(|queue| exists(&tables, group, queue)).collect();
+            if is_on(UnsafeMode::IgnoreLeases) {
+                return Ok(queues.into_iter().collect());
+            }
             self.leases().ask(tables.locks(), group, client, queues, clock::now())
         };
         let mut held: BTreeSet<_> = answer.held.into_iter().collect();
-        if is_on(UnsafeMode::IgnoreLeases) {
-            held.extend(asked);
-        }
         if let Some(grant) = answer.grant
             && let Reply::Granted(granted) = self.writer.change(grant).await?
         {
