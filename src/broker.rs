@@ -27,6 +27,7 @@ use crate::services::query::Query;
 use crate::services::recall::Recall;
 use crate::services::retries::Retries;
 use crate::services::topics::Topics;
+use crate::services::transactions::Transactions;
 
 pub struct Broker {
     pub identity: Identity,
@@ -50,6 +51,7 @@ pub struct Broker {
     pub filters: Filters,
     pub query: Query,
     pub arrivals: Arc<Arrivals>,
+    pub transactions: Arc<Transactions>,
     /// Of the threads that serve clients.
     pub runtime: Handle,
 }
@@ -70,6 +72,8 @@ impl Broker {
         running.spawn(async move { offsets.run().await });
         let locks = Arc::clone(&self.locks);
         running.spawn(async move { locks.run().await });
+        let transactions = Arc::clone(&self.transactions);
+        running.spawn(async move { transactions.run().await });
         running
     }
 

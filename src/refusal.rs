@@ -75,6 +75,9 @@ pub enum Refusal {
     MessageIllegal(String),
     #[error("not allowed now: {0}")]
     IllegalOperation(String),
+    /// The transaction is not there, or is somebody else's.
+    #[error("{0}")]
+    NotThisTransaction(&'static str),
     #[error("no permission: {0}")]
     NoPermission(String),
     #[error("The Consumer <{group}> <{client}> not online")]
@@ -124,6 +127,7 @@ impl Refusal {
             | Self::FilterUnsupported(_)
             | Self::NoConsumer(_)
             | Self::NoMessageAt(_)
+            | Self::NotThisTransaction(_)
             | Self::NotOnline { .. }
             | Self::NoProducers(_)
             | Self::ClientTooOld { .. }

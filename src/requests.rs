@@ -106,6 +106,7 @@ requests! {
     SEND_MESSAGE                        Leader Kept produce::send;
     PULL_MESSAGE                        Any    Kept pull::pull;
     LITE_PULL_MESSAGE                   Any    Kept pull::pull;
+    END_TRANSACTION                     Leader Kept transactions::end;
     UPDATE_CONSUMER_OFFSET              Leader Now  offsets::commit;
     HEART_BEAT                          Any    Kept clients::heartbeat;
     CONSUMER_SEND_MSG_BACK              Leader Task retries::send_back;
@@ -125,6 +126,7 @@ requests! {
     CLONE_GROUP_OFFSET                  Leader Task offsets::copy;
     INVOKE_BROKER_TO_RESET_OFFSET       Leader Task resets::reset;
     INVOKE_BROKER_TO_GET_CONSUMER_STATUS Any   Task resets::status;
+    RESUME_CHECK_HALF_MESSAGE           Leader Task transactions::resume;
     UNREGISTER_CLIENT                   Any    Now  clients::unregister;
     CHECK_CLIENT_CONFIG                 Any    Now  clients::check_config;
     GET_CONSUMER_CONNECTION_LIST        Any    Now  clients::consumer_connections;

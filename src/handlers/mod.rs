@@ -10,8 +10,4 @@ pub mod pull;
 pub mod query;
 pub mod recall;
 pub mod resets;
-pub mod retries;
-pub mod topics;
-
-#[cfg(test)]
-mod tests;
+pub mod transactions;

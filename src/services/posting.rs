@@ -88,7 +88,9 @@ impl Posting {
 
     fn prepare(&self, mut message: Message) -> Result<Batch, NotStored> {
         let state = message.sys_flag.transaction();
-        if matches!(state, TransactionState::None | TransactionState::Committed) {
+        // The half of a transaction waits for its producer first, and for its time when it is committed.
+        let is_half = message.topic == SystemTopic::TransactionHalf.as_str();
+        if matches!(state, TransactionState::None | TransactionState::Committed) && !is_half {
             self.put_aside(&mut message, clock::now())?;
         }
         message.into_batch(self.limits)

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ferrymq_proto::bodies::TopicConfig;
-use ferrymq_proto::name::{GroupName, RETRY_PREFIX, TopicName};
+use ferrymq_proto::name::{GroupName, RETRY_PREFIX, SystemTopic, TopicName};
 use tokio::runtime::Handle;
 
 pub use self::administration::AdminRules;
@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::live::Live;
 use crate::refusal::Refusal;
 use crate::replication::{SharedTables, Writer};
-use crate::state::{Command, NewTopic, Stamp, TopicRules, permission};
+use crate::state::{Command, NewTopic, Stamp, Topic, TopicRules, permission};
 
 /// System flags of a topic: it belongs to a unit, or it has subscribers of a unit.
 const UNIT: i32 = 1;
@@ -140,6 +140,14 @@ impl Topics {
     /// Sees to it that the topic for the messages a group gave up is there.
     pub async fn ensure_dead_letter(&self, group: &GroupName) -> Result<(), Refusal> {
         let command = self.tables.read().topics().create_dead_letter(group, self.stamp())?;
+        self.change(command).await
+    }
+
+    /// Sees to it that the topic for transactions that were given up is there.
+    pub async fn ensure_given_up(&self) -> Result<(), Refusal> {
+        let permission = permission::READ | permission::WRITE;
+        let topic = Topic::of_queues(SystemTopic::TransactionGivenUp.into(), 1, permission);
+        let command = self.tables.read().topics().create_missing(vec![topic], self.stamp());
         self.change(command).await
     }
 
