@@ -10,9 +10,7 @@ use std::net::SocketAddr;
 use bytes::{Bytes, BytesMut};
 use ferrymq_proto::name::{SystemTopic, TopicName};
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
-use ferrymq_proto::record::{
-    NewRecord, PropertyList, Record, SysFlag, TransactionState, property, stamp,
-};
+use ferrymq_proto::record::{NewRecord, PropertyList, Record, SysFlag, TransactionState, property, stamp};
 
 use super::table::{Half, Root};
 use crate::replication::{NotStored, Stored};

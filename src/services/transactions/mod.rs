@@ -190,10 +190,7 @@ impl Transactions {
 
     fn stored_progress(&self) -> Progress {
         let find = |topic: &str| self.parts.offsets.find(GROUP, topic, QUEUE).unwrap_or(QueueOffset(0));
-        Progress {
-            halves: find(reading::half_topic().as_str()),
-            marks: find(reading::mark_topic().as_str()),
-        }
+        Progress { halves: find(reading::half_topic().as_str()), marks: find(reading::mark_topic().as_str()) }
     }
 
     /// Says from where on the next leader has to read.

@@ -4,8 +4,8 @@
 //! both in one batch, so a crash leaves one of them open. A classic log can end within a batch; then both are open, and the
 //! table takes them for one.
 
-use ferrymq_proto::name::SystemTopic;
 use ferrymq_proto::headers::CheckTransaction;
+use ferrymq_proto::name::SystemTopic;
 use ferrymq_proto::position::{QueueOffset, Timestamp};
 use ferrymq_proto::record::message_id::OffsetMessageId;
 use ferrymq_proto::record::{Record, property};
@@ -170,7 +170,8 @@ impl Transactions {
         let stored = self.store_with_mark(lead, &mut batch, &before).await;
         let outcome = self.with(lead, |table| match &stored {
             Ok((stored, mark)) => {
-                for (one, stored) in rewritten.iter().zip(stored).filter(|(one, _)| one.step != Step::GiveUp) {
+                for (one, stored) in rewritten.iter().zip(stored).filter(|(one, _)| one.step != Step::GiveUp)
+                {
                     let (queue_offset, log_offset) = (stored.queue_offset, stored.log_offset);
                     table.moved(Half { queue_offset, log_offset, checks: one.checks, ..one.half });
                 }
