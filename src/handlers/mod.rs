@@ -10,4 +10,9 @@ pub mod pull;
 pub mod query;
 pub mod recall;
 pub mod resets;
+pub mod retries;
+pub mod topics;
 pub mod transactions;
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,9 @@ use super::table::{Half, Root};
 use crate::replication::{NotStored, Stored};
 use crate::services::message::{Message, NotAMessage};
 
+/// Says that the first half lies at offset 0, which by itself says nothing.
+const FIRST_OF_ALL: LogOffset = LogOffset(-1);
+
 /// The tag of a mark.
 const FINISHED: &str = "d";
 const SEPARATOR: char = ',';
@@ -41,15 +44,22 @@ pub fn prepare(message: &mut Message) -> Result<(), NotStored> {
 /// What of a record makes it a half; `None`: it is something else.
 pub fn half(record: &Record<'_>) -> Option<Half> {
     let is_half = record.topic == SystemTopic::TransactionHalf.as_str() && record.queue_id == QUEUE;
-    let first = if record.prepared_offset.0 > 0 { record.prepared_offset } else { record.log_offset };
     is_half.then(|| Half {
-        root: Root(first),
+        root: root(record),
         queue_offset: record.queue_offset,
         log_offset: record.log_offset,
         born: record.born_timestamp,
         checks: checks(record),
         immunity_ms: immunity(record),
     })
+}
+
+fn root(record: &Record<'_>) -> Root {
+    match record.prepared_offset {
+        LogOffset(0) => Root(record.log_offset),
+        FIRST_OF_ALL => Root(LogOffset(0)),
+        first => Root(first),
+    }
 }
 
 fn checks(record: &Record<'_>) -> u32 {
@@ -97,7 +107,7 @@ pub fn committed(record: &Record<'_>) -> Result<Message, BadHalf> {
 /// The half once more, with `checks` questions asked.
 pub fn copy(record: &Record<'_>, half: &Half, checks: u32) -> Result<Message, BadHalf> {
     let mut message = Message::from_record(record)?;
-    message.prepared_offset = half.root.0;
+    message.prepared_offset = if half.root.0.0 == 0 { FIRST_OF_ALL } else { half.root.0 };
     if checks != half.checks {
         message.set(property::TRANSACTION_CHECK_TIMES, &checks.to_string())?;
     }

@@ -120,6 +120,9 @@ impl Transactions {
         if let Err(reason) = self.mark_all(lead).await {
             tracing::warn!(%reason, "decided transactions are not marked as such");
         }
+        if let Err(error) = self.read_on(lead).await {
+            tracing::warn!(%error, "halves cannot be read");
+        }
         self.note_progress(lead);
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ferrymq_proto::name::{SystemTopic, TopicName};
 use ferrymq_proto::position::{LogOffset, QueueOffset};
-use ferrymq_proto::record::{Record, TransactionState};
+use ferrymq_proto::record::{Record, TransactionState, property};
 use ferrymq_storage::{ReadError, RecordsError, Window};
 
 use super::halves::{self, QUEUE};
@@ -134,9 +134,10 @@ fn read_commits(
         };
         let mut pieces = window.pieces();
         while let Some(placed) = pieces.next_record().map_err(|error| unreadable(&error))? {
-            let half = placed.record.prepared_offset;
-            if placed.record.sys_flag.transaction() == TransactionState::Committed && half.0 > 0 {
-                table.found_commit(root_of(archive, table, half), placed.offset);
+            let record = &placed.record;
+            let commits = record.sys_flag.transaction() == TransactionState::Committed;
+            if commits && (record.prepared_offset.0 > 0 || commits_the_first(archive, record)) {
+                table.found_commit(root_of(archive, table, record.prepared_offset), placed.offset);
             }
         }
         if pieces.position() <= at {
@@ -145,6 +146,14 @@ fn read_commits(
         at = pieces.position();
     }
     Ok(())
+}
+
+/// Whether a message that names offset 0 means it: Apache's broker forgets which half it was when it delays a message.
+fn commits_the_first(archive: &Archive, message: &Record<'_>) -> bool {
+    let bytes = archive.record(LogOffset(0));
+    let first = bytes.as_ref().and_then(|bytes| Record::decode(bytes).ok());
+    let key = |record: &Record<'_>| record.properties.get(property::UNIQUE_KEY).map(|key| key.into_owned());
+    first.is_some_and(|(first, _)| halves::half(&first).is_some() && key(&first) == key(message))
 }
 
 /// The root of the half that lies there.
