@@ -14,12 +14,14 @@ use clap::{Parser, Subcommand};
 mod broker;
 mod cluster;
 mod config;
+mod dev;
 mod dlq;
 mod explain;
 mod group;
 mod logs;
 mod message;
 mod namesrv;
+mod node;
 mod open_files;
 mod remote;
 mod server;
@@ -47,6 +49,8 @@ enum Command {
     Namesrv(namesrv::Arguments),
     #[command(alias = "mqbroker")]
     Broker(broker::Arguments),
+    Dev(dev::Arguments),
+    Node(node::Arguments),
     Cluster(cluster::Arguments),
     Topic(topic::Arguments),
     Group(group::Arguments),
@@ -65,6 +69,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match Line::parse_from(with_command(arguments)).command {
         Command::Namesrv(arguments) => namesrv::run(&arguments),
         Command::Broker(arguments) => broker::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Node(arguments) => node::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Topic(arguments) => topic::run(&arguments),
         Command::Group(arguments) => group::run(&arguments),

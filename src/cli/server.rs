@@ -12,6 +12,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use super::dev::ENDS_WITH_PARENT;
 use super::signals::Signals;
 use super::{CHECK_FAILED, logs};
 use crate::config::machine::Machine;
@@ -104,6 +105,12 @@ fn verdict<C>(loaded: &Loaded<C>) -> String {
 /// The log and the threads that serve.
 pub fn prepare(noun: &str) -> Result<Runtime, Diagnostic> {
     logs::start();
+    if std::env::var_os(ENDS_WITH_PARENT).is_some() {
+        // Whoever started us is there to end us; without it nobody would.
+        let signal = Some(rustix::process::Signal::TERM);
+        rustix::process::set_parent_process_death_signal(signal)
+            .map_err(|error| refused_by_system(noun, &error.into()))?;
+    }
     if std::env::var_os("JAVA_OPT_EXT").is_some() {
         tracing::debug!("JAVA_OPT_EXT is ignored: there is no Java here");
     }

@@ -23,6 +23,10 @@ impl Failure {
         Self { exit, text, code: None }
     }
 
+    pub fn of(diagnostic: &Diagnostic) -> Self {
+        Self { exit: 1, text: diagnostic.to_string(), code: None }
+    }
+
     fn plain(exit: u8, mut message: String) -> Self {
         message.insert_str(0, "error: ");
         message.push('\n');

@@ -76,6 +76,16 @@ pub struct Node {
 }
 
 impl Remote {
+    /// The cluster that one name server knows.
+    pub fn at(name_server: &str) -> Self {
+        Self {
+            name_servers: vec![name_server.to_owned()],
+            timeout: Duration::from_secs(1),
+            format: Format::Table,
+            clients: Mutex::default(),
+        }
+    }
+
     fn new(reach: &Reach) -> Self {
         let given = reach.name_servers.clone().or_else(|| std::env::var("NAMESRV_ADDR").ok());
         let given = given.filter(|addresses| !addresses.trim().is_empty());

@@ -1,0 +1,180 @@
+//! What `ferrymq dev` starts: folders, ports and a configuration file for each server, which anybody may look at.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use super::Arguments;
+use crate::cli::remote::Failure;
+use crate::cli::server::cannot_listen;
+
+/// From a broker's port to that of its Raft peer, as in Apache's examples.
+const RAFT_PORT_ABOVE: u16 = 30_000;
+const PORTS_APART: u16 = 10;
+/// Files that are small enough to be made in no time, and large enough to be real.
+const SEGMENT_BYTES: u64 = 64 << 20;
+const GROUP: &str = "RaftNode00";
+const SINGLE: &str = "broker-a";
+
+#[derive(Debug)]
+pub struct Plan {
+    pub folder: PathBuf,
+    pub is_kept: bool,
+    pub name_server: String,
+    pub group: &'static str,
+    pub nodes: Vec<PlannedNode>,
+}
+
+#[derive(Debug)]
+pub struct PlannedNode {
+    pub name: String,
+    pub port: u16,
+    raft_port: u16,
+    configuration: PathBuf,
+}
+
+impl PlannedNode {
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+impl Plan {
+    pub fn make(arguments: &Arguments) -> Result<Self, Failure> {
+        let count = arguments.nodes;
+        if count == 2 {
+            return Err(Failure::usage(
+                "a Raft group of two nodes bears the loss of none; use one, or three or more",
+            ));
+        }
+        let ports = if arguments.free_ports { free_ports(2 * count + 1)? } else { Vec::new() };
+        let mut free = ports.into_iter();
+        let mut port = |wanted: Option<u16>| {
+            let out_of_range = || Failure::usage("the ports go past 65535; choose a lower --broker-port");
+            free.next().or(wanted).ok_or_else(out_of_range)
+        };
+        let name_server_port = port(Some(arguments.namesrv_port))?;
+        let mut numbers = Vec::new();
+        for number in 0..count {
+            let broker = arguments.broker_port.checked_add(number * PORTS_APART);
+            let raft = broker.and_then(|broker| broker.checked_add(RAFT_PORT_ABOVE));
+            numbers.push((port(broker)?, port(raft)?));
+        }
+        let is_raft = count > 1;
+        for (broker, raft) in &numbers {
+            check_free(*broker)?;
+            if is_raft {
+                check_free(*raft)?;
+            }
+        }
+        check_free(name_server_port)?;
+        let (folder, is_kept) = folder(arguments)?;
+        let nodes = numbers.into_iter().enumerate().map(|(number, (port, raft_port))| {
+            let name = format!("n{number}");
+            let configuration = folder.join(format!("{name}.conf"));
+            PlannedNode { name, port, raft_port, configuration }
+        });
+        let plan = Self {
+            is_kept,
+            name_server: format!("127.0.0.1:{name_server_port}"),
+            group: if is_raft { GROUP } else { SINGLE },
+            nodes: nodes.collect(),
+            folder,
+        };
+        plan.write().map_err(|error| plan.unusable(&error))?;
+        Ok(plan)
+    }
+
+    fn unusable(&self, error: &std::io::Error) -> Failure {
+        Failure::operation(format!("the folder {} cannot be used: {error}", self.folder.display()))
+    }
+
+    fn write(&self) -> std::io::Result<()> {
+        for node in &self.nodes {
+            fs::write(&node.configuration, self.configuration(node))?;
+        }
+        let port = self.name_server.rsplit(':').next().unwrap_or_default();
+        let table = self.folder.join("kvConfig.json");
+        fs::write(
+            self.folder.join("namesrv.conf"),
+            format!("listenPort={port}\nbindAddress=127.0.0.1\nkvConfigPath={}\n", escaped(&table)),
+        )
+    }
+
+    /// What anybody would write who set it up by hand.
+    fn configuration(&self, node: &PlannedNode) -> String {
+        let (group, name_server, port) = (self.group, &self.name_server, node.port);
+        let store = self.folder.join("store").join(&node.name);
+        let mut text = format!(
+            "brokerClusterName=DefaultCluster\nbrokerName={group}\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\n\
+             listenPort={port}\nnamesrvAddr={name_server}\nstorePathRootDir={}\nmappedFileSizeCommitLog={SEGMENT_BYTES}\n",
+            escaped(&store)
+        );
+        if self.nodes.len() > 1 {
+            let peers: Vec<String> =
+                self.nodes.iter().map(|peer| format!("{}-127.0.0.1:{}", peer.name, peer.raft_port)).collect();
+            let (peers, id) = (peers.join(";"), &node.name);
+            text.push_str(&format!(
+                "enableDLegerCommitLog=true\ndLegerGroup={group}\ndLegerPeers={peers}\ndLegerSelfId={id}\n"
+            ));
+        } else {
+            text.push_str("brokerRole=ASYNC_MASTER\nflushDiskType=ASYNC_FLUSH\nbrokerId=0\n");
+        }
+        text
+    }
+
+    pub fn name_server_arguments(&self) -> Vec<String> {
+        let file = self.folder.join("namesrv.conf");
+        vec!["namesrv".into(), "-c".into(), file.display().to_string()]
+    }
+
+    pub fn node_arguments(&self, node: &PlannedNode) -> Vec<String> {
+        vec!["broker".into(), "-c".into(), node.configuration.display().to_string()]
+    }
+
+    pub fn clean_up(&self) {
+        if !self.is_kept {
+            // What is left in memory goes with the next start of the machine.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// In a properties file a backslash begins an escape.
+fn escaped(path: &Path) -> String {
+    path.display().to_string().replace('\\', "\\\\")
+}
+
+fn folder(arguments: &Arguments) -> Result<(PathBuf, bool), Failure> {
+    let failed = |folder: &Path, error: std::io::Error| {
+        Failure::operation(format!("the folder {} cannot be made: {error}", folder.display()))
+    };
+    if let Some(folder) = &arguments.dir {
+        fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        return Ok((fs::canonicalize(folder).map_err(|error| failed(folder, error))?, true));
+    }
+    // A file system in memory, where there is one.
+    let memory = PathBuf::from("/dev/shm");
+    let above = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let folder = above.join(format!("ferrymq-dev-{}", std::process::id()));
+    fs::create_dir(&folder).map_err(|error| failed(&folder, error))?;
+    Ok((folder, false))
+}
+
+/// Ports that are free now. They are all held until the last is found, so that none comes twice.
+fn free_ports(count: u16) -> Result<Vec<u16>, Failure> {
+    let listeners: Result<Vec<_>, _> =
+        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
+    let ports = listeners.and_then(|listeners| {
+        listeners.iter().map(|listener| listener.local_addr().map(|address| address.port())).collect()
+    });
+    ports.map_err(|error: std::io::Error| Failure::operation(format!("no ports are left: {error}")))
+}
+
+/// Better to hear it here than in three logs.
+fn check_free(port: u16) -> Result<(), Failure> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address)
+        .map(drop)
+        .map_err(|error| Failure::of(&cannot_listen("development group", address, &error)))
+}
