@@ -1,5 +1,7 @@
 //! The negative controls: ways to be wrong on purpose, and what must be found then. `NEGATIVE_CONTROLS.md` is this table.
 
+use crate::run::OWN_MODES;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Control {
     pub number: &'static str,
@@ -28,7 +30,7 @@ macro_rules! controls {
 
 controls! {
     "NC1" None, "acknowledged by one node, in memory",
-        "--system ferrymq-classic --mode async-ms --flush async --nemesis powercut-primary" => "lost";
+        "--system ferrymq-classic --nodes 1 --mode async-ms --flush async --nemesis powercut-primary" => "lost";
     "NC2" Some("ack-before-quorum"), "acknowledged before a quorum has it",
         "--nemesis partition-primary" => "ack-without-quorum" "lost";
     "NC3" Some("skip-fsync"), "the log is never flushed",
@@ -37,14 +39,14 @@ controls! {
         "--nemesis powercut-dance" => "divergence" "lost" "inconsistent-offset";
     "NC6" Some("unlocked-append"), "two appends take the same place",
         "--nemesis none --concurrency 8n" => "reorder" "gap" "inconsistent-offset" "duplicate";
-    "NC7" Some("blind-reappend"), "a message whose answer was lost is stored again",
+    "NC7" Some("blind-resend"), "a message whose answer was lost is sent again (the harness's own)",
         "--nemesis drop-replies" => "duplicate";
     "NC8" Some("serve-uncommitted"), "reads see what no quorum has",
         "--nemesis partition-primary" => "dirty-read";
     "NC9" Some("skip-crc"), "checksums are not checked",
         "--nemesis corrupt-flip" => "corrupt" "divergence";
     "NC10" Some("truncate-at-bad-crc"), "a damaged log is cut off instead of fetched",
-        "--nemesis corrupt-flip,kill-primary" => "lost" "divergence";
+        "--nemesis corrupt-dance" => "lost" "divergence" "inconsistent-offset";
     "NC13" Some("commit-ahead"), "a consumer commits before it delivers (the harness's own)",
         "--workload group --nemesis client-crash" => "undelivered" "poll-skip";
     "NC14" Some("forget-halves"), "a new leader asks nobody about open transactions",
@@ -52,13 +54,22 @@ controls! {
     "NC16" Some("ignore-leases"), "a lock is granted while another's lease is valid",
         "--workload orderly --nemesis none" => "double-owner";
     "NC17" Some("rejoin-as-voter"), "a node that lost everything votes as if it had not",
-        "--nemesis wipe-one,kill-primary" => "lost" "divergence";
+        "--nemesis wipe-dance" => "lost" "divergence" "inconsistent-offset";
 }
 
+/// Of load. What is wrong shows soon.
+const SECONDS: u32 = 25;
+
 impl Control {
+    /// Whether the broker must be built with the feature `unsafe-modes`.
+    pub fn needs_wrong_broker(&self) -> bool {
+        self.mode.is_some_and(|mode| !OWN_MODES.contains(&mode))
+    }
+
     /// The words of `jepsen test` for this control.
     pub fn words(&self) -> Vec<String> {
         let mut words: Vec<String> = self.arguments.split_whitespace().map(str::to_owned).collect();
+        words.extend(["--time-limit".to_owned(), SECONDS.to_string()]);
         if let Some(mode) = self.mode {
             words.extend(["--unsafe".to_owned(), mode.to_owned()]);
         }

@@ -151,8 +151,11 @@ fn may_join(first: &Fault, second: &Fault) -> bool {
 }
 
 fn ends_processes(fault: &Fault) -> bool {
-    use Means::{FlipBits, Kill, KillRolling, PowerCut, PowerDance, Truncate, Wipe};
-    matches!(fault.means, Kill | KillRolling | PowerCut | PowerDance | FlipBits | Truncate | Wipe)
+    use Means::{FlipBits, FlipDance, Kill, KillRolling, PowerCut, PowerDance, Truncate, Wipe, WipeDance};
+    matches!(
+        fault.means,
+        Kill | KillRolling | PowerCut | PowerDance | FlipBits | FlipDance | Truncate | Wipe | WipeDance
+    )
 }
 
 fn length(fault: &Fault, rhythm: Rhythm, dice: &mut Dice) -> u64 {

@@ -9,7 +9,7 @@ use crate::checkers;
 use crate::cluster::{Maker, Mode, Replication, SYSTEMS, System};
 use crate::faults::{FAULTS, Fault, Target};
 use crate::plan::{Plan, Rhythm};
-use crate::run::COMMIT_AHEAD;
+use crate::run::OWN_MODES;
 use crate::workloads::{WORKLOADS, Workload};
 
 /// Where runs are kept.
@@ -222,7 +222,7 @@ impl TestOptions {
     }
 
     fn check_unsafe(&self, system: &System) -> Result<(), Refusal> {
-        let ours = self.unsafe_modes.iter().find(|name| *name != COMMIT_AHEAD);
+        let ours = self.unsafe_modes.iter().find(|name| !OWN_MODES.contains(&name.as_str()));
         match ours {
             Some(name) if system.maker == Maker::Apache => {
                 Err(Refusal::bad(format!("{} cannot be made wrong by --unsafe {name}", system.name)))

@@ -53,6 +53,9 @@ pub struct SuiteOptions {
     pub folder: Option<PathBuf>,
     #[arg(long)]
     pub ferrymq: Option<PathBuf>,
+    /// Our binary with the feature unsafe-modes; without it the controls that need one are left out
+    #[arg(long)]
+    pub wrong_ferrymq: Option<PathBuf>,
 }
 
 ferrymq_proto::body! {
@@ -73,6 +76,7 @@ struct Case {
     name: String,
     seed: u64,
     words: Vec<String>,
+    needs_wrong_broker: bool,
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {
@@ -89,7 +93,12 @@ fn parse_time(text: &str) -> Result<Duration, String> {
 }
 
 fn case(name: &str, seed: u64, line: &str) -> Case {
-    Case { name: name.to_owned(), seed, words: line.split_whitespace().map(str::to_owned).collect() }
+    Case {
+        name: name.to_owned(),
+        seed,
+        words: line.split_whitespace().map(str::to_owned).collect(),
+        needs_wrong_broker: false,
+    }
 }
 
 /// The tests of a suite; the nightly one has no end.
@@ -102,6 +111,7 @@ fn cases(options: &SuiteOptions, ours: bool) -> Box<dyn Iterator<Item = Case>> {
                 name: control.number.to_owned(),
                 seed: seed + at,
                 words: control.words(),
+                needs_wrong_broker: control.needs_wrong_broker(),
             })
         })
     };
@@ -180,6 +190,10 @@ pub fn test_all(options: &SuiteOptions) -> Result<u8, Refusal> {
         if done.iter().any(|done| done.name == case.name && done.seed == case.seed.cast_signed()) {
             continue;
         }
+        if case.needs_wrong_broker && options.wrong_ferrymq.is_none() {
+            println!("== {} is left out: it needs --wrong-ferrymq", case.name);
+            continue;
+        }
         let mut words = case.words.clone();
         if raft_only {
             // Only groups that elect a leader can be wiped.
@@ -238,7 +252,8 @@ fn carry_out(options: &SuiteOptions, case: &Case, words: &[String], folder: &Pat
         }
     }
     command.args(words).arg("--store").arg(&store).args(["--seed", &case.seed.to_string()]);
-    if let Some(ferrymq) = &options.ferrymq {
+    let wrong = options.wrong_ferrymq.as_ref().filter(|_| case.needs_wrong_broker);
+    if let Some(ferrymq) = wrong.or(options.ferrymq.as_ref()) {
         command.arg("--ferrymq").arg(ferrymq);
     }
     println!("== {} (seed {})", case.name, case.seed);
@@ -301,6 +316,7 @@ mod tests {
             control_seeds: 1,
             folder: None,
             ferrymq: None,
+            wrong_ferrymq: None,
         };
         for case in cases(&suite(Suite::Pr), true)
             .chain(cases(&suite(Suite::Controls), true))

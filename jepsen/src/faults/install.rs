@@ -89,6 +89,8 @@ pub async fn install(
         Means::PowerDance => power_dance(targets, cluster).await,
         Means::DiskFull => disk_full(targets, cluster),
         Means::FlipBits | Means::Truncate | Means::Wipe => damage(fault.means, targets, cluster, dice).await,
+        Means::FlipDance => damage_dance(Means::FlipBits, targets, cluster, dice).await,
+        Means::WipeDance => damage_dance(Means::Wipe, targets, cluster, dice).await,
         // The clients hear of it by another way.
         Means::ClientCrash => Ok(Installed::default().proved("all clients were told to forget")),
     }
@@ -320,6 +322,34 @@ async fn power_dance(targets: &[NodeId], cluster: &mut Cluster) -> Result<Instal
     cluster.pause(third)?;
     installed.paused.push(third);
     installed.down.push(third);
+    Ok(installed)
+}
+
+/// The same, but the second has what it has on a disk that lies.
+async fn damage_dance(
+    means: Means,
+    targets: &[NodeId],
+    cluster: &mut Cluster,
+    dice: &mut Dice,
+) -> Result<Installed, ClusterError> {
+    let Some(first) = targets.first().copied() else {
+        return Ok(Installed::default().doubtful("nobody leads"));
+    };
+    let others: Vec<NodeId> = cluster.all().filter(|node| *node != first).collect();
+    let [second, third, ..] = others[..] else { return Ok(Installed::default().doubtful("too few nodes")) };
+    cluster.kill(third).await?;
+    // The others go on without it for a moment.
+    sleep(Duration::from_secs(2)).await;
+    let damaged = damage(means, &[second], cluster, dice).await?;
+    cluster.kill(first).await?;
+    for node in [second, third] {
+        cluster.start_node(node)?;
+    }
+    let refused = not_started(&[second, third], cluster).await?;
+    let mut installed = Installed { down: vec![first], proof: damaged.proof, ..Installed::default() };
+    if let (Some(Ok(proof)), false) = (&mut installed.proof, refused.is_empty()) {
+        proof.push_str(&format!("; {}", refused.join("; ")));
+    }
     Ok(installed)
 }
 

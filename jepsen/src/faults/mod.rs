@@ -51,6 +51,10 @@ pub enum Means {
     Truncate,
     /// A stopped node forgets everything.
     Wipe,
+    /// C misses what A and B take; then B is damaged, A ends, and only B and C are left to elect: nobody may lead who has not all.
+    FlipDance,
+    /// The same, and B forgets everything.
+    WipeDance,
     /// Clients forget all they know and come back as others.
     ClientCrash,
 }
@@ -117,7 +121,9 @@ faults! {
     "disk-full-primary" in "disk": DiskFull Primary;
     "corrupt-flip" in "corrupt": FlipBits One;
     "corrupt-truncate" in "corrupt": Truncate One;
+    "corrupt-dance" in "corrupt": FlipDance Primary;
     "wipe-one" in "wipe": Wipe One;
+    "wipe-dance" in "wipe": WipeDance Primary;
     "client-crash" in "client": ClientCrash Nobody;
 }
 
@@ -138,17 +144,12 @@ impl Fault {
 
     /// It speaks to the links between peers that elect a leader.
     pub fn needs_raft(&self) -> bool {
-        matches!(self.means, Means::PowerDance | Means::Wipe)
+        matches!(self.means, Means::PowerDance | Means::FlipDance | Means::Wipe | Means::WipeDance)
     }
 
     /// It stands between nodes.
     pub fn needs_peers(&self) -> bool {
         matches!(self.means, Means::Cut | Means::CutOneWay | Means::Flap)
-    }
-
-    /// A master-slave group may lose what it has acknowledged under it.
-    pub fn harms_disks(&self) -> bool {
-        matches!(self.means, Means::FlipBits | Means::Truncate | Means::Wipe)
     }
 }
 

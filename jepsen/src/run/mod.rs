@@ -36,8 +36,10 @@ const SMALL_BODY_BYTES: usize = 4 << 10;
 const WATCH: Duration = Duration::from_millis(500);
 /// For the topic to be known everywhere.
 const TOPIC_MAX: Duration = Duration::from_secs(40);
-/// Wrong on purpose in the harness itself, for the control of that name.
-pub const COMMIT_AHEAD: &str = "commit-ahead";
+/// Wrong on purpose in the harness itself, for the controls of those names.
+const COMMIT_AHEAD: &str = "commit-ahead";
+const BLIND_RESEND: &str = "blind-resend";
+pub const OWN_MODES: &[&str] = &[COMMIT_AHEAD, BLIND_RESEND];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -98,7 +100,13 @@ pub async fn run(setup: &Setup) -> Result<Outcome, RunError> {
         nodes: u8::try_from(setup.plan.nodes).unwrap_or(3),
         sync_flush: setup.plan.sync_flush,
         storage: if setup.plan.images { StorageKind::Image } else { StorageKind::Plain },
-        unsafe_modes: setup.plan.unsafe_modes.iter().filter(|name| *name != COMMIT_AHEAD).cloned().collect(),
+        unsafe_modes: setup
+            .plan
+            .unsafe_modes
+            .iter()
+            .filter(|name| !OWN_MODES.contains(&name.as_str()))
+            .cloned()
+            .collect(),
         seed: setup.plan.seed.cast_unsigned(),
     };
     let cluster = Cluster::prepare(blueprint, setup.programs.clone(), &setup.folder).await?;
@@ -202,6 +210,7 @@ async fn carry_out(
         crashes: crashed,
         body_bytes_max: if plan.images { SMALL_BODY_BYTES } else { usize::MAX },
         commits_ahead: plan.unsafe_modes.iter().any(|name| name == COMMIT_AHEAD),
+        resends: plan.unsafe_modes.iter().any(|name| name == BLIND_RESEND),
     });
     make_topic(&stage, addresses.name_server_for_clients()).await?;
     make_groups(&stage, &(setup.workload.groups)(&stage)).await?;

@@ -37,6 +37,8 @@ pub struct Stage {
     pub body_bytes_max: usize,
     /// Consumers are wrong on purpose: they commit before they deliver.
     pub commits_ahead: bool,
+    /// Senders are wrong on purpose: they send again what may be stored.
+    pub resends: bool,
     /// The next process that is not one of the first ones.
     next_process: AtomicU32,
 }
@@ -58,6 +60,7 @@ pub struct Cast {
     pub crashes: watch::Receiver<u64>,
     pub body_bytes_max: usize,
     pub commits_ahead: bool,
+    pub resends: bool,
 }
 
 impl Stage {
@@ -75,6 +78,7 @@ impl Stage {
             crashes,
             body_bytes_max: cast.body_bytes_max,
             commits_ahead: cast.commits_ahead,
+            resends: cast.resends,
             next_process: AtomicU32::new(0),
         })
     }

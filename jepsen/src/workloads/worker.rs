@@ -162,6 +162,16 @@ impl Worker {
 
     /// Sends messages to a queue and writes it down. Returns whether they were acknowledged.
     pub async fn send(&mut self, queue: QueueId, messages: &[Outgoing]) -> bool {
+        let sender = self.process;
+        if self.send_once(queue, messages).await {
+            return true;
+        }
+        // Another process: nobody knows what came of it.
+        let may_be_stored = self.process != sender;
+        self.stage.resends && may_be_stored && self.send_once(queue, messages).await
+    }
+
+    async fn send_once(&mut self, queue: QueueId, messages: &[Outgoing]) -> bool {
         let node = self.node();
         let sent = |outgoing: &Outgoing| Sent {
             id: outgoing.id,
