@@ -236,6 +236,7 @@ fn open_store(config: &BrokerConfig, mode: FlushMode, arrivals: Arc<Arrivals>) -
         layout: Layout::Classic,
         segment_bytes: store.segment_bytes as u64,
         mode,
+        flush_interval: store.flush_interval,
         boot: RealDisk::boot_id()?,
         on_fatal: FatalHook::abort(),
     };

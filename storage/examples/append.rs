@@ -28,6 +28,8 @@ const RECORD_BYTES: usize = 1024;
 const WRITERS: [usize; 4] = [1, 8, 64, 256];
 /// Records that one write takes at most: those that wait.
 const BATCH_MAX: usize = 64;
+/// Of the length of a segment, for plain writes.
+const PLAIN_FILES: u64 = 8;
 /// Of the log that is read.
 const READ_BYTES: usize = 256 << 20;
 
@@ -137,16 +139,24 @@ impl Bench {
         }
     }
 
-    /// Writes into a file that has its room already, as segments have.
+    /// Writes into files that have their room already, as segments have, and each byte of them once: to write what is in memory
+    /// already would cost no disk and hardly any memory.
     fn plain(&self, records: usize, sync: bool) -> f64 {
-        let file = new_file(&self.fresh().join("plain"));
+        let folder = self.fresh();
         let length = Settings::SEGMENT_BYTES_DEFAULT;
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, length).unwrap();
-        file.sync_all().unwrap();
+        let file = |number: u64| {
+            let file = new_file(&folder.join(format!("plain{number}")));
+            rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, length).unwrap();
+            file.sync_all().unwrap();
+            file
+        };
+        let files: Vec<File> = (0..PLAIN_FILES).map(file).collect();
         let bytes = vec![7; records * RECORD_BYTES];
         let (begun, mut count) = (Instant::now(), 0);
         while begun.elapsed() < self.time {
-            file.write_all_at(&bytes, (count * RECORD_BYTES) as u64 % length).unwrap();
+            let at = (count * RECORD_BYTES) as u64;
+            let file = files.get((at / length) as usize).expect("a disk that is slower than that");
+            file.write_all_at(&bytes, at % length).unwrap();
             if sync {
                 file.sync_data().unwrap();
             }
@@ -265,6 +275,7 @@ fn open(folder: &Path, mode: FlushMode) -> Appender {
         layout: Layout::Classic,
         segment_bytes: Settings::SEGMENT_BYTES_DEFAULT,
         mode,
+        flush_interval: Settings::FLUSH_INTERVAL_DEFAULT,
         boot: BootId::default(),
         on_fatal: FatalHook::abort(),
     };

@@ -70,6 +70,7 @@ fn write(folder: &Path, bytes: u64) -> (Log, LogOffset) {
         layout: Layout::Framed,
         segment_bytes: SEGMENT_BYTES,
         mode: FlushMode::Async,
+        flush_interval: Settings::FLUSH_INTERVAL_DEFAULT,
         boot: BootId::default(),
         on_fatal: FatalHook::abort(),
     };

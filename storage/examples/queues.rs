@@ -103,6 +103,7 @@ fn open(folder: &Path, rebuild: bool) -> (Appender, LogThreads, Derived, Dispatc
         layout: Layout::Classic,
         segment_bytes: Settings::SEGMENT_BYTES_DEFAULT,
         mode: FlushMode::Async,
+        flush_interval: Settings::FLUSH_INTERVAL_DEFAULT,
         boot: BOOT,
         on_fatal: FatalHook::abort(),
     };

@@ -18,9 +18,9 @@ use crate::log::Core;
 use crate::meta::{MetaFile, StoreMeta};
 use crate::segment::Segment;
 
-/// Without waiters, how long written bytes may stay in the page cache, and how many. RocketMQ's DLedger has the same pace.
-const ASYNC_INTERVAL: Duration = Duration::from_millis(10);
-const ASYNC_BYTES: u64 = 4 << 20;
+/// Without waiters, so many bytes do not wait for their time: a disk gets its best rate from long writes, and a stop or a flush on
+/// demand must not have much more than this before it.
+const ASYNC_BYTES: u64 = 32 << 20;
 /// The log grows by so much until the marks in `store.meta` are synced with it. After a power loss, damage behind the marks that
 /// were synced cannot be told from a torn tail.
 const MARK_SYNC_BYTES: u64 = 64 << 20;
@@ -93,8 +93,9 @@ struct Waiter {
 }
 
 /// Who waits for which part of the log. There are no more of them than appends in flight, which the callers bound.
-#[derive(Default)]
 pub(crate) struct FlushQueue {
+    /// How long bytes for which nobody waits may stay in the page cache.
+    interval: Duration,
     state: Mutex<QueueState>,
     changed: Condvar,
 }
@@ -116,6 +117,10 @@ impl fmt::Debug for FlushQueue {
 }
 
 impl FlushQueue {
+    pub fn new(interval: Duration) -> Self {
+        Self { interval, state: Mutex::default(), changed: Condvar::new() }
+    }
+
     fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,7 +152,7 @@ impl FlushQueue {
         let idle = |state: &mut QueueState| state.waiters.is_empty() && !state.dirty && !state.stop;
         let lazy = |state: &mut QueueState| state.waiters.is_empty() && !state.urgent && !state.stop;
         let state = self.changed.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(state, ASYNC_INTERVAL, lazy);
+        let waited = self.changed.wait_timeout_while(state, self.interval, lazy);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.dirty = false;
         state.urgent = false;

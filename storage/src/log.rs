@@ -96,6 +96,7 @@ pub(crate) struct CoreParts {
     pub disk: Arc<dyn Disk>,
     pub files: StoreFiles,
     pub mode: FlushMode,
+    pub flush_interval: Duration,
     pub segments: VecDeque<Arc<Segment>>,
     /// Behind the last whole unit. All before it is durable.
     pub end: LogOffset,
@@ -111,7 +112,8 @@ fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
 
 impl Core {
     pub fn new(parts: CoreParts) -> Self {
-        let CoreParts { disk, files, mode, segments, end, meta, sums, on_fatal, lock } = parts;
+        let CoreParts { disk, files, mode, flush_interval, segments, end, meta, sums, on_fatal, lock } =
+            parts;
         let stored = *meta.current();
         Self {
             disk,
@@ -124,7 +126,7 @@ impl Core {
             confirmed: Mutex::new(stored.confirmed),
             confirmed_moved: Condvar::new(),
             meta: Mutex::new(meta),
-            queue: FlushQueue::default(),
+            queue: FlushQueue::new(flush_interval),
             next: NextSegment::default(),
             fill: Fill::new(mode, end),
             sums: sums.map(SumsBehind::new),

@@ -40,6 +40,7 @@ pub fn try_open_log(
         layout: Layout::Framed,
         segment_bytes: SEGMENT_BYTES,
         mode,
+        flush_interval: Settings::FLUSH_INTERVAL_DEFAULT,
         boot,
         on_fatal: FatalHook::new(|error| panic!("{error}")),
     };

@@ -18,6 +18,7 @@ mod survey;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferrymq_proto::position::LogOffset;
 
@@ -49,6 +50,8 @@ pub struct Settings {
     /// Part of a group's identity: all its nodes must have the same.
     pub segment_bytes: u64,
     pub mode: FlushMode,
+    /// With [`FlushMode::Async`]: how long written bytes may stay in the page cache.
+    pub flush_interval: Duration,
     pub boot: BootId,
     pub on_fatal: FatalHook,
 }
@@ -56,6 +59,8 @@ pub struct Settings {
 impl Settings {
     /// As Apache's `mappedFileSizeCommitLog`.
     pub const SEGMENT_BYTES_DEFAULT: u64 = 1 << 30;
+    /// As Apache's `flushIntervalCommitLog`.
+    pub const FLUSH_INTERVAL_DEFAULT: Duration = Duration::from_millis(500);
 }
 
 /// A log that can be used.
@@ -180,6 +185,7 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
         disk,
         files,
         mode: settings.mode,
+        flush_interval: settings.flush_interval,
         segments: repaired.segments,
         end: end.offset,
         meta,

@@ -26,6 +26,7 @@ pub fn settings(layout: Layout, boot: u8) -> Settings {
         layout,
         segment_bytes: SEGMENT_BYTES,
         mode: FlushMode::Sync,
+        flush_interval: Settings::FLUSH_INTERVAL_DEFAULT,
         boot: BootId([boot; 16]),
         on_fatal: FatalHook::new(|_| ()),
     }

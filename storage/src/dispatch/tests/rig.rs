@@ -70,6 +70,7 @@ pub fn log_settings(layout: Layout, boot: u8) -> Settings {
         layout,
         segment_bytes: SEGMENT_BYTES,
         mode: FlushMode::Sync,
+        flush_interval: Settings::FLUSH_INTERVAL_DEFAULT,
         boot: BootId([boot; 16]),
         on_fatal: FatalHook::new(|_| ()),
     }
