@@ -14,6 +14,7 @@ use std::sync::Arc;
 use ferrymq_proto::position::LogOffset;
 use ferrymq_proto::record::BLANK_MAGIC;
 
+use crate::files;
 use crate::flush::{self, Broken, FatalError};
 use crate::log::{Core, Log};
 use crate::position::{LogSpan, Mark, behind, distance};
@@ -300,7 +301,13 @@ impl Appender {
         if let Err(error) = self.log.sum_behind() {
             tracing::warn!(path = %core.files.sums.display(), %error, "cannot sum what is final");
         }
-        flush::save_meta(core, &mut meta, |meta| meta.clean = true)
+        flush::save_meta(core, &mut meta, |meta| meta.clean = true)?;
+        let abort = &core.files.abort;
+        let removed = files::remove_if_there(&*core.disk, abort);
+        if let Err(error) = removed.and_then(|()| core.disk.sync_folder(&core.files.folder)) {
+            tracing::warn!(path = %abort.display(), %error, "cannot remove the marker that tells Apache's broker of a crash");
+        }
+        Ok(())
     }
 }
 

@@ -67,7 +67,100 @@ pub(crate) struct Checkpoint {
     written: Option<Box<dyn DiskFile>>,
 }
 
+/// What `derived.synced` holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SyncedFile {
+    Missing,
+    Damaged,
+    Found(Synced),
+}
+
+/// What `derived.written` holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WrittenFile {
+    Missing,
+    Damaged,
+    Found(BootId, Good),
+}
+
 pub(crate) type PathError = (PathBuf, io::Error);
+
+pub(crate) fn written_path(folder: &Path) -> PathBuf {
+    folder.join("derived.written")
+}
+
+pub(crate) fn synced_path(folder: &Path) -> PathBuf {
+    folder.join("derived.synced")
+}
+
+/// Where Apache's broker keeps its own.
+pub(crate) fn apaches_path(folder: &Path) -> PathBuf {
+    folder.join("checkpoint")
+}
+
+pub(crate) fn read_synced(disk: &dyn Disk, folder: &Path) -> Result<SyncedFile, PathError> {
+    let Some(bytes) = read(disk, &synced_path(folder))? else { return Ok(SyncedFile::Missing) };
+    let synced = unsealed(&bytes, SYNCED_MAGIC).and_then(|mut fields| {
+        let good = decode_good(&mut fields)?;
+        let [queues, index] = take(&mut fields)?.map(|flag: u8| flag != 0);
+        let census = Census::decode(&mut fields)?;
+        Some(Synced { good, rebuilds: Rebuilds { queues, index }, census })
+    });
+    Ok(synced.map_or(SyncedFile::Damaged, SyncedFile::Found))
+}
+
+pub(crate) fn read_written(disk: &dyn Disk, folder: &Path) -> Result<WrittenFile, PathError> {
+    let bytes = read(disk, &written_path(folder))?.unwrap_or_default();
+    // It is never synced, so that a power loss may leave its name alone.
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Ok(WrittenFile::Missing);
+    }
+    let written =
+        bytes.get(..WRITTEN_BYTES).and_then(|bytes| unsealed(bytes, WRITTEN_MAGIC)).and_then(|mut fields| {
+            let boot = BootId(take(&mut fields)?);
+            Some((boot, decode_good(&mut fields)?))
+        });
+    Ok(written.map_or(WrittenFile::Damaged, |(boot, good)| WrittenFile::Found(boot, good)))
+}
+
+/// The times that Apache's broker finds: of the newest record in the log, in the queues and in the index. `None` when there are
+/// none.
+pub(crate) fn read_apaches(disk: &dyn Disk, folder: &Path) -> Result<Option<[Timestamp; 3]>, PathError> {
+    let Some(bytes) = read(disk, &apaches_path(folder))? else { return Ok(None) };
+    let time =
+        |number: usize| bytes.as_chunks().0.get(number).map(|time| Timestamp(i64::from_be_bytes(*time)));
+    Ok([time(0), time(1), time(2)]
+        .into_iter()
+        .collect::<Option<Vec<_>>>()
+        .and_then(|times| times.try_into().ok()))
+}
+
+/// What Apache's checkpoint says of ours: up to when records were stored that are in the log, in the queues and in the index.
+pub(crate) fn apaches_content(good: &Good) -> Vec<u8> {
+    let (stored, indexed) = (good.last_store_time, good.index.header.end_time);
+    // The last two are of a slave and of a group that elects its master: there is none.
+    [stored.0, stored.0, indexed.0, 0, 0].into_iter().flat_map(i64::to_be_bytes).collect()
+}
+
+/// Whether Apache's checkpoint begins with that, and says no more.
+pub(crate) fn is_apaches_content(disk: &dyn Disk, folder: &Path, content: &[u8]) -> Result<bool, PathError> {
+    let bytes = read(disk, &apaches_path(folder))?.unwrap_or_default();
+    Ok(bytes.strip_prefix(content).is_some_and(|rest| rest.iter().all(|byte| *byte == 0)))
+}
+
+fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, PathError> {
+    let read = || -> io::Result<Vec<u8>> {
+        let file = disk.open(path, Access::Read)?;
+        let mut bytes = vec![0; usize::try_from(file.bytes()?).unwrap_or(usize::MAX)];
+        let read = file.read_at(&mut bytes, 0)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    };
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some).map_err(at(path)),
+    }
+}
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> PathError {
     let path = path.to_owned();
@@ -80,49 +173,31 @@ impl Checkpoint {
     }
 
     fn written_path(&self) -> PathBuf {
-        self.folder.join("derived.written")
+        written_path(&self.folder)
     }
 
     fn synced_path(&self) -> PathBuf {
-        self.folder.join("derived.synced")
+        synced_path(&self.folder)
     }
 
     /// What outlives a power loss. `None` when nothing is known.
     pub fn load_synced(&self) -> Result<Option<Synced>, PathError> {
-        let path = self.synced_path();
-        let Some(bytes) = self.read(&path)? else { return Ok(None) };
-        let synced = unsealed(&bytes, SYNCED_MAGIC).and_then(|mut fields| {
-            let good = decode_good(&mut fields)?;
-            let [queues, index] = take(&mut fields)?.map(|flag: u8| flag != 0);
-            let census = Census::decode(&mut fields)?;
-            Some(Synced { good, rebuilds: Rebuilds { queues, index }, census })
-        });
-        if synced.is_none() {
-            tracing::warn!(path = %path.display(), "the checkpoint is damaged, or of another version");
+        match read_synced(&*self.disk, &self.folder)? {
+            SyncedFile::Found(synced) => Ok(Some(synced)),
+            SyncedFile::Missing => Ok(None),
+            SyncedFile::Damaged => {
+                let path = self.synced_path();
+                tracing::warn!(path = %path.display(), "the checkpoint is damaged, or of another version");
+                Ok(None)
+            }
         }
-        Ok(synced)
     }
 
     /// What was written in this boot. `None` when nothing is known.
     pub fn load_written(&self, boot: BootId) -> Result<Option<Good>, PathError> {
-        let bytes = self.read(&self.written_path())?.unwrap_or_default();
-        let bytes = bytes.get(..WRITTEN_BYTES).unwrap_or_default();
-        let mut fields = unsealed(bytes, WRITTEN_MAGIC).unwrap_or_default();
-        let is_now = take(&mut fields).is_some_and(|of| BootId(of) == boot);
-        Ok(if is_now { decode_good(&mut fields) } else { None })
-    }
-
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, PathError> {
-        let read = || -> io::Result<Vec<u8>> {
-            let file = self.disk.open(path, Access::Read)?;
-            let mut bytes = vec![0; usize::try_from(file.bytes()?).unwrap_or(usize::MAX)];
-            let read = file.read_at(&mut bytes, 0)?;
-            bytes.truncate(read);
-            Ok(bytes)
-        };
-        match read() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            other => other.map(Some).map_err(at(path)),
+        match read_written(&*self.disk, &self.folder)? {
+            WrittenFile::Found(of, good) if of == boot => Ok(Some(good)),
+            _ => Ok(None),
         }
     }
 
@@ -164,10 +239,9 @@ impl Checkpoint {
     }
 
     /// Tells Apache's broker up to when records were stored that are in the log, in the queues and in the index.
-    pub fn save_apaches(&self, stored: Timestamp, indexed: Timestamp) -> Result<(), PathError> {
-        let path = self.folder.join("checkpoint");
-        let times: Vec<u8> =
-            [stored, stored, indexed].into_iter().flat_map(|time| time.0.to_be_bytes()).collect();
+    pub fn save_apaches(&self, good: &Good) -> Result<(), PathError> {
+        let path = apaches_path(&self.folder);
+        let times = apaches_content(good);
         let write = || {
             let file = open_or_create(&*self.disk, &path)?;
             if file.bytes()? < APACHES_BYTES {

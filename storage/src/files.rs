@@ -18,6 +18,8 @@ pub(crate) struct StoreFiles {
     pub meta: PathBuf,
     /// What `meta` is called until it is complete.
     pub new_meta: PathBuf,
+    /// Is there while a broker uses a classic log: whoever finds it at a start knows that the last end was none in order.
+    pub abort: PathBuf,
 }
 
 impl StoreFiles {
@@ -29,6 +31,7 @@ impl StoreFiles {
             sums: folder.join("commitlog.sums"),
             meta: folder.join("store.meta"),
             new_meta: folder.join("store.meta.new"),
+            abort: folder.join("abort"),
         }
     }
 }
@@ -55,9 +58,9 @@ impl StoreLock {
         Ok(file.try_lock()?.then_some(Self { file }))
     }
 
-    /// Whether nobody but us has had the store since we last did.
-    pub fn is_ours(&self) -> io::Result<bool> {
-        Ok(read_word(&*self.file)? == OUR_WORD)
+    /// Who has had the store before.
+    pub fn keeper(&self) -> io::Result<Keeper> {
+        read_word(&*self.file).map(Keeper::of)
     }
 
     /// Leaves a sign for the next start.
@@ -66,11 +69,47 @@ impl StoreLock {
     }
 }
 
-/// Whether Apache's broker has had the store since we last did.
-pub(crate) fn is_apaches(disk: &dyn Disk, files: &StoreFiles) -> io::Result<bool> {
+/// Who has had a store last, as its lock file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    Ferrymq,
+    Apache,
+    /// Nobody yet, or the file was not copied with the others.
+    Unknown,
+    /// The file holds what nobody writes there.
+    Damaged,
+}
+
+impl Keeper {
+    fn of(word: [u8; 8]) -> Self {
+        match word {
+            OUR_WORD => Self::Ferrymq,
+            word if word.starts_with(&APACHES_WORD) => Self::Apache,
+            [0, 0, 0, 0, 0, 0, 0, 0] => Self::Unknown,
+            _ => Self::Damaged,
+        }
+    }
+}
+
+pub(crate) fn keeper(disk: &dyn Disk, files: &StoreFiles) -> io::Result<Keeper> {
+    match disk.open(&files.lock, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Keeper::Unknown),
+        other => Ok(Keeper::of(read_word(&*other?)?)),
+    }
+}
+
+/// Whether a process has the store. It must be another one: to ask would unlock a store of our own.
+pub(crate) fn is_in_use(disk: &dyn Disk, files: &StoreFiles) -> io::Result<bool> {
     match disk.open(&files.lock, Access::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        other => Ok(read_word(&*other?)?.starts_with(&APACHES_WORD)),
+        other => other?.is_locked(),
+    }
+}
+
+pub(crate) fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

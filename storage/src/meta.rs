@@ -46,7 +46,7 @@ impl BootId {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct StoreMeta {
+pub struct StoreMeta {
     pub layout: Layout,
     pub segment_bytes: u64,
     /// Whether the store was closed in order.
@@ -166,6 +166,22 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<StoreMeta>, Me
         Err(source) => Err(MetaError::Io { path: path.to_owned(), source }),
         Ok(file) => newest(&*file, path).map(|newest| Some(newest.meta)),
     }
+}
+
+/// The slots that do not hold what they should, with zeros behind it.
+pub(crate) fn damaged_slots(disk: &dyn Disk, path: &Path) -> Result<Vec<usize>, MetaError> {
+    let failed = |source| MetaError::Io { path: path.to_owned(), source };
+    let file = disk.open(path, Access::Read).map_err(failed)?;
+    let mut damaged = Vec::new();
+    for slot in 0..2 {
+        let mut bytes = [0; SLOT_BYTES];
+        let read = file.read_at(&mut bytes, (slot * SLOT_BYTES) as u64).map_err(failed)?;
+        let (content, rest) = bytes.split_first_chunk().unwrap_or((&[0; CONTENT_BYTES], &[]));
+        if read < SLOT_BYTES || decode(content).is_err() || rest.iter().any(|byte| *byte != 0) {
+            damaged.push(slot);
+        }
+    }
+    Ok(damaged)
 }
 
 /// The slot that counts.

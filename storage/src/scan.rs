@@ -169,6 +169,12 @@ fn examine_place(record: &[u8], bytes: u64, spot: Spot) -> Verdict {
     }
 }
 
+/// Whether bytes are a whole record of that length that belongs to an offset.
+pub(crate) fn is_record_at(bytes: &[u8], offset: LogOffset, length: u64) -> bool {
+    let spot = Spot { layout: Layout::Classic, offset, position: 0, left: u64::MAX };
+    matches!(examine_record(bytes, spot), Verdict::Unit { bytes, .. } if bytes == length)
+}
+
 /// Whether all that a sector holds of the topic and the properties is zero. Both are text: a client would have to fill a whole
 /// sector of its properties with zeros to be mistaken for a power loss.
 fn has_lost_sector(record: &[u8], position: u64) -> bool {
@@ -223,6 +229,11 @@ impl<'a> Walk<'a> {
     pub fn segment(&self) -> Option<&'a Arc<Segment>> {
         let segments = self.segments.iter();
         segments.rev().find(|segment| segment.base() <= self.offset && self.offset < segment.end())
+    }
+
+    /// The bytes of the unit that was taken last.
+    pub fn unit_bytes(&self, span: LogSpan) -> &[u8] {
+        self.window.present(span.start).get(..span.bytes as usize).unwrap_or_default()
     }
 
     /// Takes the next step. An error is one of the disk.

@@ -103,6 +103,9 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Lengthens the file to `bytes` with zeros, and takes the room for them now.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
 
+    /// Whether another handle, of any process, has locked the file. It may have been opened to read only.
+    fn is_locked(&self) -> io::Result<bool>;
+
     /// Locks the file for this handle, until it is dropped. `false` when another one, of any process, has it.
     fn try_lock(&self) -> io::Result<bool>;
 }

@@ -198,6 +198,19 @@ impl DiskFile for RealFile {
         }
     }
 
+    fn is_locked(&self) -> io::Result<bool> {
+        match self.0.try_lock_shared() {
+            Ok(()) => self.0.unlock()?,
+            Err(TryLockError::WouldBlock) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        match fcntl_lock(&self.0, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(fcntl_lock(&self.0, FlockOperation::Unlock).map(|()| false)?),
+            Err(Errno::AGAIN | Errno::ACCESS) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Two kinds of lock, because neither is enough: Java takes the second one, which does not hold within one process.
     fn try_lock(&self) -> io::Result<bool> {
         match self.0.try_lock() {

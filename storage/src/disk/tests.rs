@@ -95,7 +95,10 @@ fn one_handle_has_the_lock() {
         let second = disk.open(&folder.join("lock"), Access::Write).unwrap();
         assert!(first.try_lock().unwrap());
         assert!(!second.try_lock().unwrap());
+        let third = disk.open(&folder.join("lock"), Access::Read).unwrap();
+        assert!(third.is_locked().unwrap());
         drop(first);
+        assert!(!third.is_locked().unwrap());
         assert!(second.try_lock().unwrap());
     });
 }

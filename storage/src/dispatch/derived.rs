@@ -293,13 +293,12 @@ impl Derived {
             writing.sync_failed = true;
             return Err(DispatchError::Io { path: folder.clone(), source });
         }
-        let (stored, indexed) = (good.last_store_time, good.index.header.end_time);
         let position = good.position;
         let synced = Synced { good, rebuilds: Rebuilds::default(), census: self.shared.queues.census() };
         writing.checkpoint.save(&synced)?;
         self.shared.synced.store(position.0, Ordering::Release);
         if self.shared.layout == Layout::Classic {
-            writing.checkpoint.save_apaches(stored, indexed)?;
+            writing.checkpoint.save_apaches(&synced.good)?;
         }
         Ok(())
     }

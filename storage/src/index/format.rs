@@ -11,15 +11,15 @@
 
 use ferrymq_proto::position::{LogOffset, Timestamp};
 
-pub(super) const HEADER_BYTES: u64 = 40;
-pub(super) const SLOT_BYTES: u64 = 4;
-pub(super) const ENTRY_BYTES: u64 = 20;
+pub(crate) const HEADER_BYTES: u64 = 40;
+pub(crate) const SLOT_BYTES: u64 = 4;
+pub(crate) const ENTRY_BYTES: u64 = 20;
 /// Year to millisecond.
 const NAME_DIGITS: usize = 17;
 
 /// The sizes of all files of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sizes {
+pub(crate) struct Sizes {
     pub slots: u32,
     /// With entry 0.
     pub entries: u32,
@@ -106,7 +106,7 @@ impl Header {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub hash: i32,
     pub offset: LogOffset,
     pub seconds: i32,
@@ -142,7 +142,7 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 
 /// The name of a file: when its first record was stored, as digits of the date and the time. In UTC, where Apache has the time of
 /// the machine, and so that files sort as they were made: behind `last`.
-pub(super) fn name(time: Timestamp, last: Option<&str>) -> String {
+pub(crate) fn name(time: Timestamp, last: Option<&str>) -> String {
     let made = date_name(time.0.max(0));
     match last.and_then(|last| last.parse::<u64>().ok()) {
         // Not a date perhaps, but a number that is greater.
@@ -153,7 +153,7 @@ pub(super) fn name(time: Timestamp, last: Option<&str>) -> String {
     }
 }
 
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     name.len() == NAME_DIGITS && name.bytes().all(|digit| digit.is_ascii_digit())
 }
 

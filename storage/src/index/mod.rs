@@ -6,7 +6,7 @@
 //!
 //! Keys are found by their hash: who asks must compare the key itself.
 
-mod format;
+pub(crate) mod format;
 mod open_file;
 
 use std::io;
@@ -306,7 +306,7 @@ impl KeyIndex {
 }
 
 /// The halves that were rolled back cannot be found.
-fn is_indexed(flags: SysFlag) -> bool {
+pub(crate) fn is_indexed(flags: SysFlag) -> bool {
     flags.transaction() != TransactionState::RolledBack
 }
 
@@ -354,6 +354,23 @@ fn names(disk: &dyn Disk, folder: &Path) -> Result<Vec<String>, IndexError> {
         tracing::warn!(path = %folder.join(name).display(), "this does not belong to the index; it is left alone");
     }
     Ok(ours)
+}
+
+/// The files of an index that is only looked at, with their lengths and what their headers say. Oldest first.
+pub(crate) fn headers(disk: &dyn Disk, folder: &Path) -> Result<Vec<(PathBuf, u64, Header)>, IndexError> {
+    let entries = match disk.list(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.map_err(failed_at(folder))?,
+    };
+    let ours = entries.into_iter().filter(|entry| !entry.is_folder && format::is_name(&entry.name));
+    ours.map(|entry| {
+        let path = folder.join(&entry.name);
+        let mut header = [0; HEADER_BYTES as usize];
+        let read = disk.open(&path, Access::Read).and_then(|file| file.read_at(&mut header, 0));
+        read.map_err(failed_at(&path))?;
+        Ok((path, entry.bytes, Header::decode(&header)))
+    })
+    .collect()
 }
 
 /// `None` when the file has another length than ours.

@@ -17,18 +17,19 @@ use crate::segment;
 
 /// Which queue a file belongs to, while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FilesKey(pub u64);
+pub(crate) struct FilesKey(pub u64);
 
 /// Where the files of one queue lie.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub key: FilesKey,
     pub folder: PathBuf,
 }
 
 #[derive(Debug)]
-pub(super) struct QueueFiles {
+pub(crate) struct QueueFiles {
     disk: Arc<dyn Disk>,
+    access: Access,
     entries: u64,
     open: Mutex<OpenFiles>,
 }
@@ -58,7 +59,7 @@ pub(crate) enum FileDamage {
     Gap(QueueOffset),
 }
 
-pub(super) fn failed_at(path: &Path) -> impl FnOnce(io::Error) -> QueueError {
+pub(crate) fn failed_at(path: &Path) -> impl FnOnce(io::Error) -> QueueError {
     let path = path.to_owned();
     |source| QueueError::Io { path, source }
 }
@@ -69,8 +70,17 @@ fn is_missing<T>(result: &io::Result<T>) -> bool {
 
 impl QueueFiles {
     pub fn new(disk: Arc<dyn Disk>, entries: u64, files_max: usize) -> Self {
+        Self::with(disk, entries, files_max, Access::Write)
+    }
+
+    /// Of a store that is only looked at.
+    pub fn to_read(disk: Arc<dyn Disk>, entries: u64, files_max: usize) -> Self {
+        Self::with(disk, entries, files_max, Access::Read)
+    }
+
+    fn with(disk: Arc<dyn Disk>, entries: u64, files_max: usize, access: Access) -> Self {
         let open = OpenFiles { files_max, ..OpenFiles::default() };
-        Self { disk, entries, open: Mutex::new(open) }
+        Self { disk, access, entries, open: Mutex::new(open) }
     }
 
     pub fn disk(&self) -> &dyn Disk {
@@ -135,7 +145,7 @@ impl QueueFiles {
             return Ok(Some(file));
         }
         let path = self.path(place, base);
-        let opened = self.disk.open(&path, Access::Write);
+        let opened = self.disk.open(&path, self.access);
         if is_missing(&opened) {
             return Ok(None);
         }

@@ -10,7 +10,7 @@
 
 pub(crate) mod census;
 pub(crate) mod entry;
-mod files;
+pub(crate) mod files;
 mod opening;
 mod queue;
 mod time;

@@ -10,6 +10,9 @@
 //! that place a whole unit may well follow a torn one: the disk writes in the order it likes.
 //!
 //! All the walk has seen is synced before it counts as durable: it may have outlived its process in the page cache only.
+//!
+//! Apache's broker may have had a classic store since we last did, as its lock file then says. What it wrote and deleted is right,
+//! but whatever we have noted beside it is void: such a store is opened as one that was always Apache's.
 
 mod ending;
 mod repair;
@@ -23,8 +26,9 @@ use std::time::Duration;
 use ferrymq_proto::position::LogOffset;
 
 use crate::append::Appender;
+use crate::checkpoint;
 use crate::disk::Disk;
-use crate::files::{StoreFiles, StoreLock};
+use crate::files::{self, Keeper, StoreFiles, StoreLock};
 use crate::flush::{FatalHook, FlushMode};
 use crate::framed::FramedAppender;
 use crate::log::{Core, CoreParts, Log};
@@ -152,7 +156,8 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
     }
     let files = StoreFiles::within(&settings.folder);
     let lock = lock(&*disk, &files)?;
-    let (meta, stored, last_stop) = open_meta(&*disk, &files, &settings)?;
+    let keeper = lock.keeper().map_err(failed_at(&files.lock))?;
+    let (meta, stored, last_stop) = open_meta(&*disk, &files, &settings, keeper)?;
     let survey = Survey::take(&*disk, &files, &stored)?;
     let segments = survey.open(&*disk, &files).map_err(failed_at(&files.log))?;
     let ending = Ending::find(&segments, &stored, last_stop)?;
@@ -175,7 +180,10 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
     let meta = meta.map_err(failed_at(&files.meta))?;
 
     let sums = match stored.layout {
-        Layout::Classic => Some(open_sums(&*disk, &files, &lock, &repaired).map_err(failed_at(&files.sums))?),
+        Layout::Classic => {
+            take_over(&*disk, &files, keeper).map_err(failed_at(&files.folder))?;
+            Some(open_sums(&*disk, &files, &lock, keeper, &repaired).map_err(failed_at(&files.sums))?)
+        }
         Layout::Framed => None,
     };
     let path = repaired.last.path().to_owned();
@@ -196,9 +204,30 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
     Ok(OpenLog { appender: Appender::new(Log { core: Arc::new(core) }, repaired.last), report })
 }
 
+/// Leaves the marker by which Apache's broker, should it be the next one, knows of a crash. What was derived from the log before
+/// Apache's broker had it is forgotten.
+fn take_over(disk: &dyn Disk, files: &StoreFiles, keeper: Keeper) -> io::Result<()> {
+    if keeper == Keeper::Apache {
+        for path in [checkpoint::written_path(&files.folder), checkpoint::synced_path(&files.folder)] {
+            files::remove_if_there(disk, &path)?;
+        }
+    }
+    match disk.create(&files.abort) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => drop(other?),
+    }
+    disk.sync_folder(&files.folder)
+}
+
 /// Goes on with the checksums beside the log, unless somebody else has had the store meanwhile.
-fn open_sums(disk: &dyn Disk, files: &StoreFiles, lock: &StoreLock, repaired: &Repaired) -> io::Result<Sums> {
-    let is_ours = lock.is_ours()?;
+fn open_sums(
+    disk: &dyn Disk,
+    files: &StoreFiles,
+    lock: &StoreLock,
+    keeper: Keeper,
+    repaired: &Repaired,
+) -> io::Result<Sums> {
+    let is_ours = keeper == Keeper::Ferrymq;
     let start = repaired.segments.front().map(|first| first.base()).unwrap_or_default();
     sums::clean(disk, files, !is_ours, start)?;
     if !is_ours {
@@ -226,6 +255,7 @@ fn open_meta(
     disk: &dyn Disk,
     files: &StoreFiles,
     settings: &Settings,
+    keeper: Keeper,
 ) -> Result<(Option<MetaFile>, StoreMeta, LastStop), OpenError> {
     let Some(meta) = MetaFile::open(disk, &files.meta)? else {
         let (meta, stored) = found_store(disk, files, settings)?;
@@ -240,6 +270,11 @@ fn open_meta(
     if segment_bytes != settings.segment_bytes {
         let configured = settings.segment_bytes;
         return Err(OpenError::OtherSegmentBytes { path, found: segment_bytes, configured });
+    }
+    if keeper == Keeper::Apache && layout == Layout::Classic {
+        tracing::info!(path = %files.folder.display(), "Apache's broker has had the store: all of its log is looked over");
+        let (_, stored) = found_store(disk, files, settings)?;
+        return Ok((None, stored, LastStop::New));
     }
     let last_stop = match clean {
         true => LastStop::InOrder,
@@ -256,7 +291,8 @@ fn found_store(
     files: &StoreFiles,
     settings: &Settings,
 ) -> Result<(Option<MetaFile>, StoreMeta), OpenError> {
-    let start = Survey::first_segment(disk, files).map_err(failed_at(&files.log))?;
+    let first = Survey::first_segment(disk, files).map_err(failed_at(&files.log))?;
+    let start = first.map(|(base, _)| base);
     if start.is_some() && settings.layout == Layout::Framed {
         return Err(OpenError::MetaMissing { path: files.meta.clone() });
     }

@@ -84,10 +84,10 @@ impl Survey {
         if base == expected { Ok(()) } else { Err(missing(files, expected)) }
     }
 
-    /// The oldest segment of a folder about which nothing is known.
-    pub fn first_segment(disk: &dyn Disk, files: &StoreFiles) -> io::Result<Option<LogOffset>> {
+    /// The oldest segment of a folder about which nothing is known, and its length.
+    pub fn first_segment(disk: &dyn Disk, files: &StoreFiles) -> io::Result<Option<(LogOffset, u64)>> {
         let entries = disk.list(&files.log)?;
-        Ok(entries.iter().find_map(parse))
+        Ok(entries.iter().find_map(|entry| Some((parse(entry)?, entry.bytes))))
     }
 
     pub fn open(&self, disk: &dyn Disk, files: &StoreFiles) -> io::Result<VecDeque<Arc<Segment>>> {

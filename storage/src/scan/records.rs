@@ -89,6 +89,11 @@ pub struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
+    /// Of bytes that lie at a place, where a thing begins.
+    pub(crate) fn of(at: LogOffset, bytes: &'a [u8]) -> Self {
+        Self { at, rest: bytes }
+    }
+
     /// Behind the last record that was taken, or behind what followed it.
     pub fn position(&self) -> LogOffset {
         self.at

@@ -78,10 +78,10 @@ fn sums_are_void_once_apache_has_had_the_store() {
     writer.close().unwrap();
     assert_eq!(covered(&disk, 0), Some(SEGMENT_BYTES));
     disk.plant(&files().lock, b"lockymq\n");
-    assert!(crate::files::is_apaches(&disk, &files()).unwrap());
+    assert_eq!(crate::files::keeper(&disk, &files()).unwrap(), crate::Keeper::Apache);
     let mut writer = open(&disk);
     assert_eq!((covered(&disk, 0), covered(&disk, 1)), (None, None));
-    assert!(!crate::files::is_apaches(&disk, &files()).unwrap());
+    assert_eq!(crate::files::keeper(&disk, &files()).unwrap(), crate::Keeper::Ferrymq);
     append(&mut writer, 5..6);
     writer.log().sum_behind().unwrap();
     // Of the last two segments, what is there is taken as it is.

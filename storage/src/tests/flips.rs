@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::rig::{self, Unit, Writer, numbered_body};
 use crate::disk::SimulatedDisk;
-use crate::verify::Finding;
+use crate::look::{Assumed, Look};
+use crate::verify::{Expected, Fault, Finding, Verified};
 use crate::*;
 
 /// Smaller than in other tests: each bit costs a start.
@@ -25,6 +27,11 @@ fn small_log(layout: Layout) -> (SimulatedDisk, Vec<Unit>) {
     // The walk of a start begins in the segment of the confirmed mark, which is still the first one.
     writer.flush().unwrap();
     (disk, units)
+}
+
+fn look_over(disk: &SimulatedDisk) -> Verified {
+    let look = Look::open(Arc::new(disk.clone()), Path::new("/store"), Assumed::default()).unwrap();
+    verify(&look, &Expected::default(), &mut |_| ()).unwrap()
 }
 
 /// The answers of a log: its end, and all its units.
@@ -119,13 +126,13 @@ fn a_look_finds_every_flip_in_what_is_final() {
             let path = Path::new("/store/commitlog").join(format!("{:020}", segment * SEGMENT_BYTES));
             for bit in 0..used * 8 {
                 assert!(disk.flip_bit(&path, bit));
-                let verified = verify(&disk, Path::new("/store"), SEGMENT_BYTES, &mut |_| ()).unwrap();
-                let is_there = |finding: &Finding| match finding {
-                    Finding::Unit(found) => found.path == path && found.position <= bit / 8,
-                    Finding::Block { path: found, position, end, .. } => {
+                let verified = look_over(&disk);
+                let is_there = |finding: &Finding| match &finding.fault {
+                    Fault::Unit(found) => found.path == path && found.position <= bit / 8,
+                    Fault::Block { path: found, position, end, .. } => {
                         *found == path && (*position..*end).contains(&(bit / 8))
                     }
-                    Finding::Sidecar { .. } => false,
+                    _ => false,
                 };
                 assert!(
                     verified.findings.iter().any(is_there),
@@ -135,7 +142,7 @@ fn a_look_finds_every_flip_in_what_is_final() {
                 assert!(disk.flip_bit(&path, bit));
             }
         }
-        let sound = verify(&disk, Path::new("/store"), SEGMENT_BYTES, &mut |_| ()).unwrap();
+        let sound = look_over(&disk);
         assert_eq!(sound.findings, []);
     }
 }
@@ -147,8 +154,9 @@ fn a_flip_in_a_sidecar_is_told_from_one_in_the_log() {
         let path = Path::new("/store/commitlog.sums").join(format!("{:020}", segment * SEGMENT_BYTES));
         for bit in 0..16 * 8 {
             disk.flip_bit(&path, bit);
-            let verified = verify(&disk, Path::new("/store"), SEGMENT_BYTES, &mut |_| ()).unwrap();
-            assert_eq!(verified.findings, [Finding::Sidecar { path: path.clone(), entry: 0 }], "bit {bit}");
+            let verified = look_over(&disk);
+            let faults: Vec<_> = verified.findings.into_iter().map(|finding| finding.fault).collect();
+            assert_eq!(faults, [Fault::Sidecar { path: path.clone(), entry: 0 }], "bit {bit}");
             disk.flip_bit(&path, bit);
         }
     }

@@ -4,38 +4,50 @@
 //! beside the log must still have the same. Together they find each single bit that was flipped in what is final: the walk says
 //! in which unit, the sums in which block. Where the walk meets damage it goes on with the next segment, and the sums, which need
 //! no walk, look over the rest of this one.
+//!
+//! The same walk holds the queues and the index against the log, as far as the checkpoint says that they are good.
 
-use std::collections::VecDeque;
+mod finding;
+mod index;
+mod marks;
+mod queues;
+
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use ferrymq_proto::position::LogOffset;
+use ferrymq_proto::position::{LogOffset, QueueId};
 
-use crate::disk::Disk;
-use crate::files::{self, StoreFiles};
-use crate::meta::{self, Layout, StoreMeta};
+use crate::checkpoint::SyncedFile;
+use crate::files::Keeper;
+use crate::look::{DerivedState, Look, Progress};
+use crate::meta::Layout;
 use crate::position::{Chain, LogSpan, Mark, behind, distance};
-use crate::recovery::{Corruption, OpenError, Survey};
+use crate::queues::QueueError;
+use crate::queues::entry::{DelayLevels, Labels, QueueEntry};
+use crate::recovery::{Corruption, OpenError};
+use crate::scan::records::Pieces;
 use crate::scan::{Damage, Step, Unit, Walk};
 use crate::segment::Segment;
 use crate::sums::entry::{BLOCK_BYTES, Entry, Slot};
 use crate::sums::{self};
+use index::{IndexCheck, IndexRules};
+use queues::{QueueCheck, Rules};
 
-/// What is wrong with a store.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Finding {
-    /// A unit is damaged. The walk went on with the next segment.
-    #[error(transparent)]
-    Unit(#[from] Corruption),
-    #[error(
-        "{path} is damaged between byte {position} and byte {end} (offset {offset} of the log): the checksum beside it is \
-         another one; restore the file from a copy"
-    )]
-    Block { path: PathBuf, position: u64, end: u64, offset: LogOffset },
-    /// No harm: it is only of use here, and is made anew.
-    #[error("{path} is damaged at entry {entry}, so that nothing is known of block {entry}")]
-    Sidecar { path: PathBuf, entry: u64 },
+pub use finding::{Affected, EntryProblem, Fault, Finding, IndexProblem, Message};
+
+/// What a store does not say of its queues and its index. See [`DerivedSettings`](crate::dispatch::DerivedSettings).
+#[derive(Clone, Debug)]
+pub struct Expected {
+    pub index_slots: u32,
+    pub index_entries: u32,
+    /// `None` when they are not known: then the times in the queues of delayed messages are not looked at.
+    pub delay_levels: Option<DelayLevels>,
+}
+
+impl Default for Expected {
+    fn default() -> Self {
+        Self { index_slots: 5_000_000, index_entries: 20_000_000, delay_levels: Some(DelayLevels::apaches()) }
+    }
 }
 
 /// What was looked at, and what was found.
@@ -56,68 +68,139 @@ pub struct Verified {
     pub summed_bytes: u64,
     /// The checksums beside the log are void: Apache's broker has had the store.
     pub are_sums_void: bool,
+    /// Queues and index were held against the log up to there. `None` when they are to be made anew anyway.
+    pub derived_to: Option<LogOffset>,
     pub findings: Vec<Finding>,
 }
 
-/// How far a long look has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    pub bytes_done: u64,
-    pub bytes_total: u64,
-}
-
-/// Looks over the log of the store in a folder. For a folder of Apache's, which says nothing of itself, `segment_bytes` says how
-/// long its segments are.
+/// Looks over a store.
 pub fn verify(
-    disk: &dyn Disk,
-    folder: &Path,
-    segment_bytes: u64,
+    look: &Look,
+    expected: &Expected,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Verified, OpenError> {
-    let files = StoreFiles::within(folder);
-    let stored = match meta::read(disk, &files.meta)? {
-        Some(stored) => stored,
-        None => meta_of_apaches(disk, &files, segment_bytes)?,
-    };
-    let survey = Survey::take(disk, &files, &stored)?;
-    let segments = survey.open_to_read(disk, &files).map_err(|source| failed_at(&files.log, source))?;
-    let mut verifier = Verifier::new(&files, &stored, &segments, progress);
+    let (synced, written) = look.checkpoint()?;
+    let derived = DerivedCheck::begin(look, &look.derived_state(&synced, &written), expected)?;
+    let mut verifier = Verifier::new(look, derived, progress);
+    verifier.verified.findings = marks::check(look, &synced, &written)?;
     verifier.walk()?;
-    if stored.layout == Layout::Classic {
-        verifier.compare_sums(disk)?;
+    if look.stored.layout == Layout::Classic {
+        verifier.compare_sums()?;
     }
-    Ok(verifier.verified)
+    let Verifier { mut verified, derived, .. } = verifier;
+    if let Some(derived) = derived {
+        derived.finish(look, &synced, &mut verified)?;
+    }
+    Ok(verified)
 }
 
 fn failed_at(path: &Path, source: io::Error) -> OpenError {
     OpenError::Io { path: path.to_owned(), source }
 }
 
-/// Nothing is known of how far it was durable: the walk will say how far it is whole.
-fn meta_of_apaches(disk: &dyn Disk, files: &StoreFiles, segment_bytes: u64) -> Result<StoreMeta, OpenError> {
-    let first = Survey::first_segment(disk, files).map_err(|source| failed_at(&files.log, source))?;
-    let start = first.unwrap_or_default();
-    Ok(StoreMeta::new(Layout::Classic, segment_bytes, start))
+fn failed_queue(look: &Look) -> impl Fn(QueueError) -> OpenError {
+    |error| crate::look::queues::failed(error, look)
+}
+
+/// What is derived, beside the walk.
+struct DerivedCheck {
+    queues: QueueCheck,
+    index: IndexCheck,
+    to: LogOffset,
+}
+
+impl DerivedCheck {
+    /// `None` when all of it is void.
+    fn begin(look: &Look, state: &DerivedState, expected: &Expected) -> Result<Option<Self>, OpenError> {
+        let (start, _) = look.beginning();
+        let is_apaches = matches!(state, DerivedState::Apaches);
+        let (to, newest) = match state {
+            DerivedState::Void => return Ok(None),
+            DerivedState::Apaches => (LogOffset(i64::MAX), None),
+            DerivedState::Good(good) => {
+                let newest =
+                    good.index.name.is_some().then_some((good.index.header, good.index.slots_written));
+                (good.position, newest)
+            }
+        };
+        let may_be_short = is_apaches && look.has_abort_marker()?;
+        let levels = expected.delay_levels.clone().filter(|_| !is_apaches);
+        let queues = QueueCheck::new(look, to, start, Rules { may_be_short, levels })?;
+        let sizes = (expected.index_slots, expected.index_entries);
+        let index = IndexCheck::new(look, to, start, IndexRules { sizes, newest, is_apaches })?;
+        Ok(Some(Self { queues, index, to }))
+    }
+
+    /// Sees a unit of the log.
+    fn see(&mut self, look: &Look, span: LogSpan, bytes: &[u8]) -> Result<(), OpenError> {
+        let mut pieces = Pieces::of(span.start, bytes);
+        // What is no record within a frame was checked as a part of it.
+        while let Ok(Some(placed)) = pieces.next_record() {
+            let labels = Labels::of(&placed.record);
+            self.queues.see(&placed, &labels).map_err(failed_queue(look))?;
+            self.index.see(&*look.disk, &placed, &labels)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, look: &Look, synced: &SyncedFile, verified: &mut Verified) -> Result<(), OpenError> {
+        let known = |topic: &str, queue: QueueId| match synced {
+            SyncedFile::Found(synced) => synced.census.queues_of(topic).any(|known| known == queue),
+            _ => false,
+        };
+        let is_log_damaged = verified.findings.iter().any(|finding| matches!(finding.fault, Fault::Unit(_)));
+        for finding in &mut verified.findings {
+            self.find_messages(look, finding)?;
+        }
+        // What the walk could not read, it cannot hold anything against.
+        if !is_log_damaged {
+            verified.findings.extend(self.queues.finish(look, &known)?);
+            verified.findings.extend(self.index.finish(&*look.disk)?);
+        }
+        verified.derived_to = (!is_log_damaged).then_some(self.to.min(verified.end));
+        Ok(())
+    }
+
+    /// Which messages does damage to the log concern?
+    fn find_messages(&self, look: &Look, finding: &mut Finding) -> Result<(), OpenError> {
+        let (span, is_block) = match &finding.fault {
+            Fault::Unit(found) => {
+                let end = crate::look::end_of_segment(look, found.offset);
+                (LogSpan { start: found.offset, bytes: distance(found.offset, end) }, false)
+            }
+            Fault::Block { position, end, offset, .. } => {
+                (LogSpan { start: *offset, bytes: end - position }, true)
+            }
+            _ => return Ok(()),
+        };
+        // Of a block nobody knows which byte it is.
+        let is_lost = |entry: &QueueEntry| if is_block { Ok(true) } else { is_damaged(look, entry) };
+        finding.affected = self.queues.messages_in(span, &is_lost, look)?;
+        Ok(())
+    }
+}
+
+/// Whether the record of an entry cannot be read as it was written.
+fn is_damaged(look: &Look, entry: &QueueEntry) -> Result<bool, OpenError> {
+    let Some(segment) = look.segment_at(entry.log_offset) else { return Ok(true) };
+    let left = segment.left(entry.log_offset);
+    let mut bytes = vec![0; u64::from(entry.bytes).min(left) as usize];
+    segment.read_padded(entry.log_offset, &mut bytes).map_err(|source| failed_at(segment.path(), source))?;
+    Ok(!crate::scan::is_record_at(&bytes, entry.log_offset, u64::from(entry.bytes)))
 }
 
 struct Verifier<'a> {
-    files: &'a StoreFiles,
-    segments: &'a VecDeque<Arc<Segment>>,
-    stored: &'a StoreMeta,
+    look: &'a Look,
     /// Everything before it must be whole.
     durable: LogOffset,
+    derived: Option<DerivedCheck>,
     progress: &'a mut dyn FnMut(Progress),
     verified: Verified,
 }
 
 impl<'a> Verifier<'a> {
-    fn new(
-        files: &'a StoreFiles,
-        stored: &'a StoreMeta,
-        segments: &'a VecDeque<Arc<Segment>>,
-        progress: &'a mut dyn FnMut(Progress),
-    ) -> Self {
-        let durable = stored.durable.max(stored.confirmed.offset);
+    fn new(look: &'a Look, derived: Option<DerivedCheck>, progress: &'a mut dyn FnMut(Progress)) -> Self {
+        let (stored, durable) = (&look.stored, look.durable());
         let verified = Verified {
             layout: stored.layout,
             segment_bytes: stored.segment_bytes,
@@ -129,29 +212,37 @@ impl<'a> Verifier<'a> {
             records: 0,
             frames: 0,
             summed_bytes: 0,
-            are_sums_void: false,
+            are_sums_void: look.keeper == Keeper::Apache,
+            derived_to: None,
             findings: Vec::new(),
         };
-        Self { files, segments, stored, durable, progress, verified }
+        Self { look, durable, derived, progress, verified }
     }
 
     fn tell(&mut self, done: LogOffset) {
-        let start = self.stored.start;
-        let bytes_total = distance(start, self.durable);
+        let start = self.look.stored.start;
+        let bytes_total = distance(start, self.end_expected());
         (self.progress)(Progress { bytes_done: distance(start, done).min(bytes_total), bytes_total });
     }
 
+    /// Of a log of Apache's nobody knows where it ends.
+    fn end_expected(&self) -> LogOffset {
+        let last = self.look.segments.back().map_or(self.durable, |last| last.end());
+        if self.look.has_meta { self.durable } else { last }
+    }
+
     fn walk(&mut self) -> Result<(), OpenError> {
-        let start = self.stored.start;
+        let look = self.look;
+        let (start, mut chain) = look.beginning();
         let mut from = Mark { offset: start, chain: Chain::default() };
-        let mut chain = (start == LogOffset(0)).then_some(from.chain);
         loop {
-            let mut walk = Walk::new(self.segments, self.stored.layout, from.offset, chain);
+            let mut walk = Walk::new(&look.segments, look.stored.layout, from.offset, chain);
             let Some((path, offset, damage)) = self.walk_to_damage(&mut walk)? else { return Ok(()) };
-            let segment = self.segments.iter().find(|segment| segment.path() == path);
+            let segment = look.segments.iter().find(|segment| segment.path() == path);
             let position = segment.map_or(0, |segment| segment.position(offset));
             let durable = self.durable;
-            self.verified.findings.push(Corruption { path, position, offset, durable, damage }.into());
+            let fault = Fault::Unit(Corruption { path, position, offset, durable, damage });
+            self.verified.findings.push(fault.affects());
             let Some(next) = segment.map(|segment| segment.end()).filter(|next| *next < durable) else {
                 return Ok(());
             };
@@ -165,7 +256,7 @@ impl<'a> Verifier<'a> {
         &mut self,
         walk: &mut Walk<'_>,
     ) -> Result<Option<(PathBuf, LogOffset, Damage)>, OpenError> {
-        let confirmed = self.stored.confirmed;
+        let confirmed = self.look.stored.confirmed;
         loop {
             let at = walk.position();
             let path = walk.segment().map(|segment| segment.path().to_owned()).unwrap_or_default();
@@ -181,12 +272,15 @@ impl<'a> Verifier<'a> {
                 Step::Unit { unit, span, end } => {
                     self.count(unit, span);
                     self.verified.end = end.offset;
+                    if let Some(derived) = self.derived.as_mut().filter(|_| unit != Unit::Blank) {
+                        derived.see(self.look, span, walk.unit_bytes(span))?;
+                    }
                     continue;
                 }
                 Step::Damaged(damage) => Some(damage),
                 Step::Nothing | Step::NoSegment => None,
             };
-            if at.offset < self.durable {
+            if at.offset < self.durable || self.is_followed(at.offset)? {
                 return damaged(damage.unwrap_or(Damage::NothingWritten));
             }
             self.verified.torn = damage;
@@ -209,23 +303,32 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    fn compare_sums(&mut self, disk: &dyn Disk) -> Result<(), OpenError> {
-        let failed = |source| failed_at(&self.files.lock, source);
-        self.verified.are_sums_void = files::is_apaches(disk, self.files).map_err(failed)?;
+    /// Whether there is more in a later segment, in a log of which nobody knows how far it was durable.
+    fn is_followed(&self, at: LogOffset) -> Result<bool, OpenError> {
+        if self.look.has_meta {
+            return Ok(false);
+        }
+        let (last, _) = self.look.near_end()?;
+        Ok(self.look.segment_at(at).is_some_and(|segment| segment.end() <= last))
+    }
+
+    fn compare_sums(&mut self) -> Result<(), OpenError> {
         if self.verified.are_sums_void {
             return Ok(());
         }
-        for segment in self.segments {
-            let path = sums::path(self.files, segment.base());
+        let look = self.look;
+        for segment in &look.segments {
+            let path = sums::path(&look.files, segment.base());
             let entries =
-                sums::read(disk, &path, segment.base()).map_err(|source| failed_at(&path, source))?;
+                sums::read(&*look.disk, &path, segment.base()).map_err(|source| failed_at(&path, source))?;
             for (block, slot) in entries {
                 match slot {
                     Slot::Empty => {}
                     Slot::Entry(entry) => self.compare_block(segment, block.position(), entry)?,
                     Slot::Damaged => {
                         let path = path.clone();
-                        self.verified.findings.push(Finding::Sidecar { path, entry: block.number });
+                        let fault = Fault::Sidecar { path, entry: block.number };
+                        self.verified.findings.push(fault.affects());
                     }
                 }
             }
@@ -242,7 +345,7 @@ impl<'a> Verifier<'a> {
         self.verified.summed_bytes += u64::from(entry.bytes);
         if crc32fast::hash(covered) != entry.crc {
             let (path, end) = (segment.path().to_owned(), position + u64::from(entry.bytes));
-            self.verified.findings.push(Finding::Block { path, position, end, offset });
+            self.verified.findings.push(Fault::Block { path, position, end, offset }.affects());
         }
         Ok(())
     }

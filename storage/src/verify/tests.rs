@@ -1,11 +1,19 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::disk::SimulatedDisk;
+use crate::look::Assumed;
 use crate::tests::rig::{SEGMENT_BYTES, Unit, Writer, numbered_body, segment_path, settings};
+
+fn verified(disk: &SimulatedDisk, assumed: Assumed) -> Result<Verified, OpenError> {
+    let look = Look::open(Arc::new(disk.clone()), Path::new("/store"), assumed)?;
+    verify(&look, &Expected::default(), &mut |_| ())
+}
 
 fn look(disk: &SimulatedDisk) -> Verified {
     let before = disk.files();
     let changes = disk.changes();
-    let verified = verify(disk, Path::new("/store"), SEGMENT_BYTES, &mut |_| ()).unwrap();
+    let verified = verified(disk, Assumed::default()).unwrap();
     assert_eq!((disk.files(), disk.changes()), (before, changes), "a look changes nothing");
     verified
 }
@@ -21,7 +29,7 @@ fn store(layout: Layout) -> (SimulatedDisk, Vec<Unit>) {
 }
 
 fn said(verified: &Verified) -> Vec<String> {
-    verified.findings.iter().map(ToString::to_string).collect()
+    verified.findings.iter().map(|finding| finding.fault.to_string()).collect()
 }
 
 #[test]
@@ -105,6 +113,6 @@ fn a_folder_of_apaches() {
     disk.uproot(Path::new("/store/store.meta"));
     let verified = look(&disk);
     assert_eq!((verified.end, verified.records), (units.last().unwrap().end.offset, 9));
-    let other = verify(&disk, Path::new("/store"), 8192, &mut |_| ());
+    let other = self::verified(&disk, Assumed { segment_bytes: Some(8192), ..Assumed::default() });
     assert!(matches!(other, Err(OpenError::Survey(_))), "{other:?}");
 }

@@ -267,6 +267,10 @@ impl DiskFile for SimulatedFile {
         self.change(Call::Allocate(bytes))
     }
 
+    fn is_locked(&self) -> io::Result<bool> {
+        self.disk.state().is_locked(self.inode, self.handle)
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         self.disk.state().try_lock(self.inode, self.handle)
     }

@@ -398,6 +398,11 @@ impl State {
         Ok(self.inode(inode)?.cached.len() as u64)
     }
 
+    pub fn is_locked(&mut self, inode: InodeId, handle: HandleId) -> io::Result<bool> {
+        self.begin_plain()?;
+        Ok(self.inode(inode)?.locked_by.is_some_and(|owner| owner != handle))
+    }
+
     pub fn try_lock(&mut self, inode: InodeId, handle: HandleId) -> io::Result<bool> {
         self.begin_plain()?;
         let owner = self.inode(inode)?.locked_by.get_or_insert(handle);
