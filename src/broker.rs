@@ -25,6 +25,7 @@ use crate::services::produce::Produce;
 use crate::services::pull::Pull;
 use crate::services::query::Query;
 use crate::services::recall::Recall;
+use crate::services::replies::Replies;
 use crate::services::retries::Retries;
 use crate::services::topics::Topics;
 use crate::services::transactions::Transactions;
@@ -52,6 +53,7 @@ pub struct Broker {
     pub query: Query,
     pub arrivals: Arc<Arrivals>,
     pub transactions: Arc<Transactions>,
+    pub replies: Replies,
     /// Of the threads that serve clients.
     pub runtime: Handle,
 }

@@ -40,6 +40,7 @@ use crate::services::pull::{Portion, Pull};
 use crate::services::query::{Query, QueryRules};
 use crate::services::recall::Recall;
 use crate::services::registration::{OwnName, Registration, RegistrationRules};
+use crate::services::replies::Replies;
 use crate::services::retries::Retries;
 use crate::services::topics::{AdminRules, Permission, TopicSettings, Topics};
 use crate::services::transactions::{self, TransactionRules, Transactions};
@@ -430,6 +431,7 @@ fn assemble(
         host: address,
     };
     let transactions = Arc::new(Transactions::new(transactions, transaction_rules(config)));
+    let replies = Replies::new(Arc::clone(&clients), posting.clone(), address, config.produce.stores_replies);
     let hot = Portion { bytes_max: config.pull.bytes_max, messages_max: config.pull.messages_max };
     let cold = Portion { bytes_max: config.pull.cold_bytes_max, messages_max: config.pull.cold_messages_max };
     Ok(Broker {
@@ -455,6 +457,7 @@ fn assemble(
         recall,
         arrivals,
         transactions,
+        replies,
     })
 }
 

@@ -107,6 +107,8 @@ requests! {
     PULL_MESSAGE                        Any    Kept pull::pull;
     LITE_PULL_MESSAGE                   Any    Kept pull::pull;
     END_TRANSACTION                     Leader Kept transactions::end;
+    SEND_REPLY_MESSAGE_V2               Leader Kept replies::send_short;
+    SEND_REPLY_MESSAGE                  Leader Kept replies::send;
     UPDATE_CONSUMER_OFFSET              Leader Now  offsets::commit;
     HEART_BEAT                          Any    Kept clients::heartbeat;
     CONSUMER_SEND_MSG_BACK              Leader Task retries::send_back;

@@ -9,6 +9,7 @@ pub mod produce;
 pub mod pull;
 pub mod query;
 pub mod recall;
+pub mod replies;
 pub mod resets;
 pub mod retries;
 pub mod topics;

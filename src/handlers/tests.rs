@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrymq_proto::bodies::{ConsumerConnections, HeartbeatData};
-use ferrymq_proto::code::RequestCode;
+use ferrymq_proto::code::{RequestCode, ResponseCode};
 use ferrymq_proto::command::Command;
 use ferrymq_proto::fields::Fields;
 use ferrymq_proto::json;
-use ferrymq_proto::net::Client;
+use ferrymq_proto::net::{Call, Client, Service};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,6 +20,17 @@ use crate::config::sources::{Sources, load};
 use crate::node::Node;
 
 mod administration;
+mod replies;
+
+/// Of a client that hears nothing.
+struct NoService;
+
+impl Service for NoService {
+    fn serve(&self, call: Call) {
+        let answer = call.request.answer(ResponseCode::REQUEST_CODE_NOT_SUPPORTED);
+        call.answer(answer.with_remark("not supported"));
+    }
+}
 
 /// A broker of its own, and a connection to it.
 struct Running {
@@ -31,8 +42,15 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
+        Self::start_with(&[], Arc::new(NoService)).await
+    }
+
+    /// With these settings, and a client that serves what it is asked.
+    async fn start_with(more: &[&str], service: Arc<dyn Service>) -> Self {
         let store = TempDir::new().expect("a folder");
-        let settings = ["brokerIP1=127.0.0.1", "enablePropertyFilter=true"];
+        let settings =
+            [&["brokerIP1=127.0.0.1", "enablePropertyFilter=true", "mappedFileSizeCommitLog=1048576"], more]
+                .concat();
         let root = format!("storePathRootDir={}", store.path().display());
         let settings = settings.iter().map(ToString::to_string).chain([root]).collect();
         let loaded = load(&BROKER, &Sources { settings, ..Sources::default() });
@@ -41,7 +59,7 @@ impl Running {
         config.network.listen_port = 0;
         let node =
             Node::start(&config, Arc::new(BrokerDesk::new(&BROKER, loaded.written))).await.expect("a node");
-        let client = Client::new(node.address().to_string(), Duration::from_secs(30));
+        let client = Client::new(node.address().to_string(), Duration::from_secs(30)).with_service(service);
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(node.run(stopped));
         Self { client, stop, task, _store: store }

@@ -16,6 +16,7 @@ pub mod pull;
 pub mod query;
 pub mod recall;
 pub mod registration;
+pub mod replies;
 pub mod retries;
 pub mod topics;
 pub mod transactions;

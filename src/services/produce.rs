@@ -140,6 +140,23 @@ impl Produce {
             .await
     }
 
+    /// The reply of a submission: it is handed on as it came.
+    pub fn reply(&self, submission: &Submission<'_>, topic: &TopicConfig) -> Result<Message, Refusal> {
+        Ok(Message {
+            topic: TopicName::parse(submission.topic)?,
+            queue_id: self.choose_queue(submission.queue_id, topic)?,
+            flag: submission.flag,
+            sys_flag: submission.sys_flag.with_transaction(TransactionState::None),
+            born_timestamp: submission.born_timestamp,
+            born_host: submission.born_host,
+            store_host: self.marks.store_host,
+            reconsume_times: submission.reconsume_times,
+            prepared_offset: LogOffset(0),
+            properties: read_properties(submission.properties)?,
+            body: submission.body.clone(),
+        })
+    }
+
     /// Takes a submission to a topic that exists, and says once what became of it.
     pub fn take(&self, submission: &Submission<'_>, topic: &TopicConfig, taken: Taken) {
         let result = match submission.is_batch {

@@ -35,6 +35,26 @@ impl Drop for Question<'_> {
     }
 }
 
+/// Why a client has not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    Gone,
+    Late,
+}
+
+/// Asks whoever is behind the connection, and waits for its answer so long.
+pub async fn ask_over(
+    connection: &Connection,
+    request: Command,
+    wait: Duration,
+) -> Result<Command, Unanswered> {
+    let (opaque, answer) = connection.request(request);
+    let question = Question { connection, opaque };
+    let answer = timeout(wait, answer).await;
+    drop(question);
+    answer.map_err(|_| Unanswered::Late)?.map_err(|_| Unanswered::Gone)
+}
+
 impl Clients {
     /// Sends a request that nobody answers. Whether it was taken.
     pub fn tell(&self, member: &Member, request: Command) -> bool {
@@ -54,14 +74,10 @@ impl Clients {
         let Ok(_permit) = self.questions.try_acquire() else { return Err(Refusal::Overloaded) };
         let connection = self.connection(member.caller.connection).ok_or_else(gone)?;
         let code = RequestCode(request.code);
-        let (opaque, answer) = connection.request(request);
-        let question = Question { connection: &connection, opaque };
-        let answer = timeout(wait, answer).await;
-        drop(question);
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(gone()),
-            Err(_) => {
+        match ask_over(&connection, request, wait).await {
+            Ok(answer) => Ok(answer),
+            Err(Unanswered::Gone) => Err(gone()),
+            Err(Unanswered::Late) => {
                 tracing::info!(group, %client, ?code, "a client did not answer");
                 Err(Refusal::ClientTimeout {
                     group: group.to_owned(),

@@ -23,7 +23,7 @@ use ferrymq_proto::text::Text;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-pub use calls::request;
+pub use calls::{ask_over, request};
 pub use subscription::Subscription;
 pub use table::{Caller, ConsumerGroup, Heard, Manner, Member, Statement, Table, TooMuch};
 

@@ -32,7 +32,7 @@ const TOPIC: &str = "orders";
 /// Nothing happens by itself; a question is due after a second.
 const SETTINGS: &[&str] = &[
     "brokerIP1=127.0.0.1",
-    "mapedFileSizeCommitLog=1048576",
+    "mappedFileSizeCommitLog=1048576",
     "messageIndexEnable=false",
     "mappedFileSizeConsumeQueue=20000",
     "transactionTimeOut=1000",
