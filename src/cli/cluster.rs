@@ -25,6 +25,9 @@ enum Verb {
         /// Nodes that each group shall have.
         #[arg(long, default_value_t = 1)]
         min_nodes: usize,
+        /// End with 0 as long as every group has a leader.
+        #[arg(long)]
+        accept_degraded: bool,
         #[command(flatten)]
         reach: Reach,
     },
@@ -52,11 +55,14 @@ struct Status {
 pub fn run(arguments: &Arguments) -> ExitCode {
     match &arguments.verb {
         Verb::Status(status) => with_remote(&status.reach, async |remote| status.run(&remote).await),
-        Verb::Health { min_nodes, reach } => with_remote(reach, async |remote| {
+        Verb::Health { min_nodes, accept_degraded, reach } => with_remote(reach, async |remote| {
             let picture = look(&remote).await?;
             let verdict = picture.verdict(*min_nodes);
             super::print(&format!("{}\n", verdict.word()));
-            verdict.ending()
+            match verdict {
+                Verdict::Degraded(_) if *accept_degraded => Ok(()),
+                verdict => verdict.ending(),
+            }
         }),
     }
 }

@@ -23,6 +23,7 @@ mod message;
 mod namesrv;
 mod node;
 mod open_files;
+mod ping;
 mod remote;
 mod server;
 mod signals;
@@ -52,6 +53,7 @@ enum Command {
     Dev(dev::Arguments),
     Node(node::Arguments),
     Cluster(cluster::Arguments),
+    Ping(ping::Arguments),
     Topic(topic::Arguments),
     Group(group::Arguments),
     Message(message::Arguments),
@@ -72,6 +74,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Node(arguments) => node::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
+        Command::Ping(arguments) => ping::run(&arguments),
         Command::Topic(arguments) => topic::run(&arguments),
         Command::Group(arguments) => group::run(&arguments),
         Command::Message(arguments) => message::run(&arguments),

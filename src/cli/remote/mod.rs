@@ -45,7 +45,15 @@ pub struct Reach {
 
 /// Does what a command asks of the servers, and says how it ended.
 pub fn run(reach: &Reach, work: impl AsyncFnOnce(Remote) -> Result<(), Failure>) -> ExitCode {
-    let remote = Remote::new(reach);
+    run_with(Remote::new(reach), work)
+}
+
+/// The same with one server that is named.
+pub fn run_at(address: &str, work: impl AsyncFnOnce(Remote) -> Result<(), Failure>) -> ExitCode {
+    run_with(Remote::at(address), work)
+}
+
+fn run_with(remote: Remote, work: impl AsyncFnOnce(Remote) -> Result<(), Failure>) -> ExitCode {
     // One thread is enough, and starts faster than several.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
