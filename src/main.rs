@@ -13,12 +13,15 @@ mod config;
 mod errors;
 mod handlers;
 mod node;
+mod raft_node;
 mod refusal;
 mod replication;
 mod requests;
 mod server;
 mod services;
 mod state;
+mod store;
+mod system_tables;
 
 fn main() -> ExitCode {
     cli::run(std::env::args_os())

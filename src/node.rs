@@ -9,24 +9,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferrymq_proto::net::{self, Client};
+use ferrymq_storage::Layout;
 use ferrymq_storage::cold::ColdReads;
-use ferrymq_storage::disk::RealDisk;
-use ferrymq_storage::dispatch::{
-    Arrival, Arrivals as Dispatched, Derived, DerivedSettings, DerivedThreads, DispatchError,
-    OpenDerivedError,
-};
-use ferrymq_storage::queues::DelayLevels;
-use ferrymq_storage::{FatalHook, FlushMode, Layout, Log, LogThreads, Mark, OpenError, Settings, recovery};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::broker::Broker;
-use crate::config::broker::{BrokerConfig, Endpoint, FlushDisk, Mode};
+use crate::config::broker::{BrokerConfig, Endpoint, Mode};
 use crate::config::desk::BrokerDesk;
 use crate::config::live::Live;
 use crate::handlers::pull::PullRules;
+use crate::raft_node::{self, Takeover, follower_id};
 use crate::replication::classic::{self, Classic};
-use crate::replication::{NotStored, Replicator, SharedTables, Writer};
+use crate::replication::raft::Raft;
+use crate::replication::{Replicator, SharedTables, Writer};
 use crate::server::Counter;
 use crate::services::archive::Archive;
 use crate::services::arrivals::{self, Arrivals};
@@ -39,41 +35,35 @@ use crate::services::produce::{Marks, Produce, ProduceRules};
 use crate::services::pull::{Portion, Pull};
 use crate::services::query::{Query, QueryRules};
 use crate::services::recall::Recall;
-use crate::services::registration::{OwnName, Registration, RegistrationRules};
+use crate::services::registration::{OwnName, Registration, RegistrationRules, Seat};
 use crate::services::replies::Replies;
 use crate::services::retries::Retries;
 use crate::services::topics::{AdminRules, Permission, TopicSettings, Topics};
 use crate::services::transactions::{self, TransactionRules, Transactions};
 use crate::services::{groups::Groups, offsets::Offsets, order_locks::OrderLocks};
 use crate::state::files::{ConfigFolder, FileError};
-use crate::state::{self, Command, GroupRules, Stamp, SystemTopics, Topic, TopicRules};
+use crate::state::{GroupRules, Tables, TopicRules};
+use crate::store::{self, Opened, Store, StoreError};
+use crate::system_tables::{SystemTables, SystemTablesError};
 
-/// Readers of queues share so many open files.
-const QUEUE_FILES_MAX: usize = 1024;
-/// What all queues keep in memory before it is written.
-const QUEUE_TAIL_BYTES_MAX: u64 = 32 << 20;
 /// Threads that may wait for the disk, and reads that may wait for one of them.
 const COLD_READ_THREADS: usize = 4;
 const COLD_READS_WAITING_MAX: usize = 4096;
-/// How long dispatch may take to catch up at the start before it is told about.
-const CATCHING_UP: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("{0}")]
-    Store(#[from] OpenError),
-    #[error("{0}")]
-    Derived(#[from] OpenDerivedError),
-    #[error("{0}")]
-    Dispatch(#[from] DispatchError),
+    Store(#[from] StoreError),
     #[error("{0}")]
     Tables(#[from] FileError),
     #[error("{0}")]
     Replication(#[from] classic::StartError),
+    #[error("{0}")]
+    Raft(#[from] ferrymq_raft::StartError),
     #[error("the system topics could not be created: {0}")]
-    SystemTopics(String),
+    SystemTopics(#[from] SystemTablesError),
     #[error("brokerIP1={host} is no address and no known name: {source}")]
     Host { host: String, source: io::Error },
     #[error("{0} is not built yet; start this node as a master")]
@@ -82,21 +72,17 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-impl From<NotStored> for StartError {
-    fn from(error: NotStored) -> Self {
-        Self::SystemTopics(error.to_string())
-    }
-}
-
 /// A node that listens. It serves once it is [`run`](Self::run).
 pub struct Node {
     broker: Arc<Broker>,
     sockets: net::Server,
     address: SocketAddr,
     registration: Registration,
-    store: OpenStore,
+    store: Store,
     replicator: Arc<dyn Replicator>,
-    role: watch::Sender<Option<i64>>,
+    seat: Arc<watch::Sender<Option<Seat>>>,
+    /// In a group that elects its leader.
+    takeover: Option<Takeover>,
 }
 
 impl std::fmt::Debug for Node {
@@ -105,22 +91,9 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// The store, and the threads that work on it. They end in the order of the fields.
-struct OpenStore {
-    derived_threads: DerivedThreads,
-    log_threads: LogThreads,
-    derived: Derived,
-    log: Log,
-}
-
 impl Node {
     /// Opens the store and starts to listen. Must be called on the runtime that shall serve.
     pub async fn start(config: &BrokerConfig, desk: Arc<BrokerDesk>) -> Result<Self, StartError> {
-        match config.mode {
-            Mode::Master => {}
-            Mode::Slave { .. } => return Err(StartError::Mode("a slave")),
-            Mode::Raft(_) => return Err(StartError::Mode("a Raft group")),
-        }
         let listen = SocketAddr::new(config.network.bind_address, config.network.listen_port);
         // The port first: who cannot have it must not touch the store of the one who has.
         let failed = |source| StartError::Listen { address: listen, source };
@@ -130,29 +103,36 @@ impl Node {
         let address = own_address(&config.identity.host, bound.port())?;
 
         let arrivals = Arc::new(Arrivals::default());
-        let mode = match config.store.flush {
-            FlushDisk::Sync => FlushMode::Sync,
-            FlushDisk::Async => FlushMode::Async,
+        let system = SystemTables::of(config)?;
+        let Replicated { store, tables, replicator, raft } = match &config.mode {
+            Mode::Master => alone(store::open(config, Layout::Classic, Arc::clone(&arrivals))?, config)?,
+            Mode::Slave { .. } => return Err(StartError::Mode("a slave")),
+            Mode::Raft(group) => {
+                let opened = store::open(config, Layout::Framed, Arc::clone(&arrivals))?;
+                let tables = SharedTables::new(Tables::default());
+                let (store, raft) = raft_node::join(config, group, opened, tables.clone()).await?;
+                let raft = Arc::new(raft);
+                let raft_seat = (Arc::clone(&raft), follower_id(group));
+                Replicated { store, tables, replicator: raft, raft: Some(raft_seat) }
+            }
         };
-        let opened = open_store(config, mode, Arc::clone(&arrivals))?;
-        let mut files = ConfigFolder::of_store(&config.store.root);
-        let loaded = files.load()?;
-        loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
-        let tables = SharedTables::new(loaded.tables);
-        let replicator: Arc<dyn Replicator> = Arc::new(Classic::start(classic::Parts {
-            appender: opened.appender,
-            derived: opened.store.derived.clone(),
-            mode,
-            tables: tables.clone(),
-            files,
-        })?);
         let writer = Writer(Arc::clone(&replicator));
-        create_system_tables(config, &tables, &writer).await?;
-        let store = opened.store;
+        if raft.is_none() {
+            system.create(&tables, &writer).await?;
+        }
         let broker = Arc::new(assemble((config, &desk), address, tables, writer, arrivals, &store)?);
-        let (role, role_seen) = watch::channel(Some(0));
-        let registration = registration(config, &broker, address, role_seen);
-        Ok(Self { broker, sockets, address, registration, store, replicator, role })
+        // Who leads a group is not known yet.
+        let (seat, seat_seen) = watch::channel(raft.is_none().then_some(Seat { id: 0, term: 0 }));
+        let seat = Arc::new(seat);
+        let takeover = raft.map(|(raft, follower_id)| Takeover {
+            raft,
+            broker: Arc::clone(&broker),
+            system,
+            follower_id,
+            seat: Arc::clone(&seat),
+        });
+        let registration = registration(config, &broker, address, seat_seen);
+        Ok(Self { broker, sockets, address, registration, store, replicator, seat, takeover })
     }
 
     /// Where clients find it.
@@ -165,24 +145,34 @@ impl Node {
     }
 
     /// Serves until `stop` turns true. Returns when everything that was taken is written and the store is closed.
-    pub async fn run(self, stop: watch::Receiver<bool>) {
-        let Self { broker, sockets, registration, store, replicator, role, .. } = self;
-        let registering = tokio::spawn(registration.run(stop.clone()));
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let Self { broker, sockets, registration, store, replicator, seat, takeover, .. } = self;
+        let (leave, leaving) = watch::channel(false);
+        let registering = tokio::spawn(registration.run(leaving));
         let sweeping = tokio::spawn(sweep(Arc::clone(&broker)));
         let (close, closing) = watch::channel(false);
         let serving = tokio::spawn(sockets.run(Arc::new(Counter::new(Arc::clone(&broker))), closing));
         let mut services = broker.start_services();
+        let group = takeover.as_ref().map(|takeover| takeover.raft.handle().clone());
+        let taking_over = takeover.map(|takeover| tokio::spawn(takeover.run()));
+        // An error says that nobody is left who could stop this node otherwise.
+        let _ = stop.wait_for(|stop| *stop).await;
+        if let Some(group) = &group {
+            raft_node::hand_over(&broker, group).await;
+        }
+        leave.send_replace(true);
         // It ends when it has unregistered.
         if let Err(error) = registering.await {
             tracing::error!(%error, "registration failed");
         }
-        role.send_replace(None);
+        seat.send_replace(None);
         broker.arrivals.wake_all();
         close.send_replace(true);
         if let Err(error) = serving.await {
             tracing::error!(%error, "serving failed");
         }
         sweeping.abort();
+        taking_over.inspect(|task| task.abort());
         services.shutdown().await;
         broker.transactions.flush().await;
         broker.offsets.flush().await;
@@ -201,74 +191,31 @@ async fn sweep(broker: Arc<Broker>) {
     }
 }
 
-impl OpenStore {
-    fn close(self, replicator: &dyn Replicator) {
-        // The last flush completes what waits, so the threads of the log go on until the writers have ended.
-        replicator.stop();
-        self.derived.wait_dispatched(self.log.confirmed().offset, CATCHING_UP);
-        drop(self.derived_threads);
-        if let Err(error) = self.derived.close() {
-            tracing::error!(%error, "what is derived from the log could not be closed in order");
-        }
-        drop(self.log_threads);
-    }
+/// A store, and who appends to it.
+struct Replicated {
+    store: Store,
+    tables: SharedTables,
+    replicator: Arc<dyn Replicator>,
+    /// With the id of a node that does not lead.
+    raft: Option<(Arc<Raft>, i64)>,
 }
 
-struct Opened {
-    store: OpenStore,
-    appender: ferrymq_storage::Appender,
-}
-
-/// Wakes the pulls that wait for what is dispatched.
-struct Waking(Arc<Arrivals>);
-
-impl Dispatched for Waking {
-    fn arrived(&mut self, arrival: &Arrival<'_>) {
-        let topic = arrival.topic.as_str();
-        self.0.arrived(topic, arrival.queue, arrival.queue_offset, arrival.tags_code, arrival.properties);
-    }
-}
-
-fn open_store(config: &BrokerConfig, mode: FlushMode, arrivals: Arc<Arrivals>) -> Result<Opened, StartError> {
-    let store = &config.store;
-    std::fs::create_dir_all(&store.root)?;
-    let settings = Settings {
-        folder: store.root.clone(),
-        layout: Layout::Classic,
-        segment_bytes: store.segment_bytes as u64,
+/// One node decides alone.
+fn alone(opened: Opened, config: &BrokerConfig) -> Result<Replicated, StartError> {
+    let Opened { store, log, mode } = opened;
+    let mut files = ConfigFolder::of_store(&config.store.root);
+    let loaded = files.load()?;
+    loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    let tables = SharedTables::new(loaded.tables);
+    let parts = classic::Parts {
+        appender: log.appender,
+        derived: store.derived.clone(),
         mode,
-        flush_interval: store.flush_interval,
-        boot: RealDisk::boot_id()?,
-        on_fatal: FatalHook::abort(),
+        tables: tables.clone(),
+        files,
     };
-    let open = recovery::open(Arc::new(RealDisk), settings)?;
-    if let Some(cut) = &open.report.cut {
-        tracing::warn!(path = %cut.path.display(), offset = %cut.offset, damage = %cut.damage, "a torn tail was cut off");
-    }
-    let log = open.log().clone();
-    // One node decides alone: what is written is final.
-    log.confirm(Mark { offset: log.written(), ..log.confirmed() });
-    let derived_settings = DerivedSettings {
-        queue_file_entries: store.queue_file_entries() as u64,
-        index_slots: u32::try_from(store.index_slots).unwrap_or(u32::MAX),
-        index_entries: u32::try_from(store.index_entries).unwrap_or(u32::MAX),
-        index_enabled: store.has_index,
-        delay_levels: DelayLevels(config.delay.levels.delays().to_vec()),
-        open_files_max: QUEUE_FILES_MAX,
-        unwritten_bytes_max: QUEUE_TAIL_BYTES_MAX,
-        rebuild: false,
-    };
-    let (derived, mut dispatcher) = Derived::open(&log, derived_settings, Box::new(Waking(arrivals)))?;
-    let began = Instant::now();
-    while dispatcher.step()? {
-        if began.elapsed() > CATCHING_UP {
-            tracing::info!(position = %derived.position(), end = %log.written(), "dispatching what is stored");
-        }
-    }
-    let log_threads = LogThreads::start(&log)?;
-    let derived_threads = DerivedThreads::start(&derived, dispatcher)?;
-    let store = OpenStore { derived_threads, log_threads, derived, log };
-    Ok(Opened { store, appender: open.appender })
+    let replicator = Arc::new(Classic::start(parts)?);
+    Ok(Replicated { store, tables, replicator, raft: None })
 }
 
 /// Clients with `vipChannelEnabled` send to the port two below. Few have it, so a broker without that port goes on.
@@ -303,41 +250,6 @@ fn recent_bytes(percent_of_memory: u8) -> i64 {
     total / 100 * i64::from(percent_of_memory)
 }
 
-/// The topics and groups that every broker has.
-async fn create_system_tables(
-    config: &BrokerConfig,
-    tables: &SharedTables,
-    writer: &Writer,
-) -> Result<(), StartError> {
-    let topics = system_topics(config)?;
-    let stamp = Stamp { at: crate::clock::now(), term: writer.term() };
-    let commands: Vec<Command> = {
-        let tables = tables.read();
-        let groups = tables.groups().create_missing(state::Groups::from_the_start(), stamp);
-        tables.topics().create_missing(topics, stamp).into_iter().chain(groups).collect()
-    };
-    for command in commands {
-        writer.change(command).await?;
-    }
-    Ok(())
-}
-
-fn system_topics(config: &BrokerConfig) -> Result<Vec<Topic>, StartError> {
-    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-    let topics = SystemTopics {
-        cluster: config.identity.cluster.clone(),
-        broker: config.identity.name.clone(),
-        default_queues: number(config.topics.queues),
-        auto_create: config.topics.are_created,
-        cluster_topic: config.topics.has_cluster_topic,
-        broker_topic: config.topics.has_broker_topic,
-        trace: config.topics.has_trace_topic.then(|| config.topics.trace_topic.clone()),
-        revive_queues: REVIVE_QUEUES,
-        timers: config.timer.is_enabled,
-    };
-    topics.list().map_err(|error| StartError::SystemTopics(error.to_string()))
-}
-
 fn topic_settings(config: &BrokerConfig, desk: &BrokerDesk) -> Result<TopicSettings, StartError> {
     let admin = |config: &BrokerConfig| AdminRules {
         may_mix_types: config.topics.may_mix_types,
@@ -349,13 +261,10 @@ fn topic_settings(config: &BrokerConfig, desk: &BrokerDesk) -> Result<TopicSetti
         rules: Live::new(desk.follow(), rules),
         admin: Live::new(desk.follow(), admin),
         permission: Live::new(desk.follow(), |config| Permission(config.identity.permission)),
-        system: system_topics(config)?.into_iter().map(|topic| topic.name().clone()).collect(),
+        system: SystemTables::of(config)?.names().cloned().collect(),
         broker_ip: config.identity.host.clone(),
     })
 }
-
-/// Apache's default (`reviveQueueNum`).
-const REVIVE_QUEUES: i32 = 8;
 
 fn assemble(
     (config, desk): (&BrokerConfig, &BrokerDesk),
@@ -363,7 +272,7 @@ fn assemble(
     tables: SharedTables,
     writer: Writer,
     arrivals: Arc<Arrivals>,
-    store: &OpenStore,
+    store: &Store,
 ) -> Result<Broker, StartError> {
     let cold_reads = ColdReads::start(COLD_READ_THREADS, COLD_READS_WAITING_MAX)?;
     let archive = Archive::new(store.log.clone(), store.derived.clone(), cold_reads);
@@ -491,7 +400,7 @@ fn registration(
     config: &BrokerConfig,
     broker: &Broker,
     address: SocketAddr,
-    role: watch::Receiver<Option<i64>>,
+    seat: watch::Receiver<Option<Seat>>,
 ) -> Registration {
     let rules = &config.registration;
     let own = OwnName {
@@ -506,5 +415,5 @@ fn registration(
         silence_max: rules.silence_max,
         has_acting_master: rules.has_acting_master,
     };
-    Registration::new(own, rules, broker.tables.clone(), Arc::clone(&broker.topics), role, name_servers)
+    Registration::new(own, rules, broker.tables.clone(), Arc::clone(&broker.topics), seat, name_servers)
 }

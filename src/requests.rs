@@ -74,6 +74,8 @@ pub enum Lane {
 pub enum Role {
     /// Only the one that takes writes.
     Leader,
+    /// Only the one that knows that it is the one: older answers would do harm.
+    Current,
     Any,
 }
 
@@ -113,13 +115,13 @@ requests! {
     HEART_BEAT                          Any    Kept clients::heartbeat;
     CONSUMER_SEND_MSG_BACK              Leader Task retries::send_back;
     RECALL_MESSAGE                      Leader Task recall::recall;
-    LOCK_BATCH_MQ                       Leader Task locks::lock;
+    LOCK_BATCH_MQ                       Current Task locks::lock;
     UNLOCK_BATCH_MQ                     Leader Task locks::unlock;
     GET_CONSUMER_LIST_BY_GROUP          Any    Now  clients::list_consumers;
-    QUERY_CONSUMER_OFFSET               Any    Now  offsets::query;
-    GET_MAX_OFFSET                      Any    Now  offsets::max;
+    QUERY_CONSUMER_OFFSET               Current Now  offsets::query;
+    GET_MAX_OFFSET                      Current Now  offsets::max;
     GET_MIN_OFFSET                      Any    Now  offsets::min;
-    SEARCH_OFFSET_BY_TIMESTAMP          Any    Task offsets::at_time;
+    SEARCH_OFFSET_BY_TIMESTAMP          Current Task offsets::at_time;
     GET_EARLIEST_MSG_STORETIME          Any    Task offsets::earliest_time;
     QUERY_MESSAGE                       Any    Task query::by_key;
     VIEW_MESSAGE_BY_ID                  Any    Task query::by_offset;

@@ -50,7 +50,12 @@ impl Service for Counter {
             let code = call.request.code;
             return refuse(call, Refusal::NotSupported(code));
         };
-        if row.role == Role::Leader && !self.broker.writer.is_leader() {
+        let may_serve = match row.role {
+            Role::Leader => self.broker.writer.is_leader(),
+            Role::Current => self.broker.writer.is_current(),
+            Role::Any => true,
+        };
+        if !may_serve {
             return refuse(call, Refusal::NotStored(NotStored::NotLeader));
         }
         match row.lane {

@@ -30,8 +30,8 @@ pub enum LogKept {
 /// and in the order of the log.
 pub trait App: Send + Sync + 'static {
     /// Changes the state. Whatever happens follows from the command and the state before it: no clock, no chance. It must not
-    /// wait for anything.
-    fn apply(&self, at: At, command: &[u8]) -> Bytes;
+    /// wait for anything. An error stops the node: to go on without the change is to have another state than its peers.
+    fn apply(&self, at: At, command: &[u8]) -> io::Result<Bytes>;
 
     /// The state behind the confirmed mark of the log, which stands still meanwhile: what is derived from the log up to there
     /// can be waited for. May take its time.

@@ -131,7 +131,7 @@ impl StateMachine {
         let commands = commands
             .ok_or_else(|| io::Error::other(format!("{frame:?} holds something else than records")))?;
         let at = At { index: frame.header().index, term: frame.header().term };
-        Ok(commands.iter().map(|command| self.app.apply(at, command)).collect())
+        commands.iter().map(|command| self.app.apply(at, command)).collect()
     }
 
     /// Keeps the state behind the last frame of a segment. The file is written when the log before it is durable, while others

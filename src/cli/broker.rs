@@ -14,7 +14,7 @@ use super::server::{
 };
 use super::signals::Signals;
 use super::version::VERSION;
-use crate::config::broker::{BROKER, BrokerConfig};
+use crate::config::broker::{self, BROKER, BrokerConfig};
 use crate::config::desk::BrokerDesk;
 use crate::config::sources::Loaded;
 use crate::config::{Diagnostic, Severity};
@@ -75,6 +75,8 @@ fn start(loaded: Loaded<BrokerConfig>, started: Instant) -> ExitCode {
         Ok(runtime) => runtime,
         Err(diagnostic) => return not_started(&diagnostic),
     };
+    let mut loaded = loaded;
+    broker::choose_flush(&mut loaded.written);
     let source = source_name(&loaded);
     let name_servers =
         loaded.written.value("namesrvAddr").map(|value| value.text.clone()).unwrap_or_default();
@@ -121,6 +123,7 @@ fn explained(config: &BrokerConfig, error: &StartError) -> Diagnostic {
         StartError::Host { .. } => {
             of(&ADDRESS_NOT_USABLE, "set brokerIP1 to an address of this machine that clients can reach")
         }
+        StartError::Raft(error) => of(&STORE_UNUSABLE, &raft_help(error, config)),
         StartError::Mode(_) => {
             of(&MODE_NOT_OFFERED, "set brokerRole=ASYNC_MASTER, without enableDLegerCommitLog")
         }
@@ -128,5 +131,17 @@ fn explained(config: &BrokerConfig, error: &StartError) -> Diagnostic {
             &STORE_UNUSABLE,
             &format!("look at the permissions and the free space of {}", config.store.root.display()),
         ),
+    }
+}
+
+fn raft_help(error: &ferrymq_raft::StartError, config: &BrokerConfig) -> String {
+    match error {
+        ferrymq_raft::StartError::Listen { .. } => {
+            "another process may listen there; dLegerPeers says where this node must".to_owned()
+        }
+        ferrymq_raft::StartError::Settings(_) | ferrymq_raft::StartError::OtherNode { .. } => {
+            "compare dLegerPeers, dLegerSelfId, dLegerGroup and brokerClusterName on all nodes".to_owned()
+        }
+        _ => format!("the folder of this node is {}", config.store.root.display()),
     }
 }

@@ -5,7 +5,8 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 const FILTER_VARIABLE: &str = "FERRYMQ_LOG";
-const FILTER: &str = "info";
+/// What the Raft library tells is for those who look for it.
+const FILTER: &str = "info,openraft=error";
 
 /// Starts logging. Called once, before the first line.
 pub fn start() {

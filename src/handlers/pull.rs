@@ -90,6 +90,7 @@ fn pull_checked(broker: &Arc<Broker>, call: Call, header: PullMessage) {
 fn read(broker: &Arc<Broker>, call: Call, checked: Checked, may_wait: bool) {
     match broker.pull.try_read(&checked.question) {
         Ok(Some(pulled)) => {
+            let pulled = patient(broker, pulled, checked.header.queue_offset);
             let is_nothing = code_of(&pulled, checked.header.queue_offset) == ResponseCode::PULL_NOT_FOUND;
             if may_wait && is_nothing {
                 park(broker, call, checked);
@@ -224,6 +225,19 @@ fn filter_of(
         return Err(Refusal::SubscriptionOld);
     }
     Ok(subscription.filter()?)
+}
+
+/// A node that may be behind does not send a consumer back that is further than itself: what it wants will come.
+fn patient(broker: &Broker, pulled: Pulled, offset: QueueOffset) -> Pulled {
+    let is_ahead = match pulled.status {
+        Status::OffsetOverflowBadly => true,
+        Status::NoMatchedLogicQueue | Status::NoMessageInQueue => offset > QueueOffset(0),
+        _ => false,
+    };
+    match is_ahead && !broker.writer.is_current() {
+        true => Pulled { status: Status::OffsetOverflowOne, next: offset, ..pulled },
+        false => pulled,
+    }
 }
 
 /// The answer's code for what was found.

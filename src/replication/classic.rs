@@ -151,6 +151,10 @@ impl Replicator for Classic {
         true
     }
 
+    fn is_current(&self) -> bool {
+        true
+    }
+
     fn term(&self) -> i64 {
         0
     }

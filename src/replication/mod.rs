@@ -5,6 +5,7 @@
 
 pub mod classic;
 mod queue;
+pub mod raft;
 #[cfg(test)]
 pub mod rehearsal;
 mod tables;
@@ -59,6 +60,11 @@ pub enum NotStored {
         "service not available now. It may be caused by one of the following reasons: this node does not lead its group"
     )]
     NotLeader,
+    /// It may be stored or not: the next leader decides.
+    #[error(
+        "service not available now. It may be caused by one of the following reasons: the leader of the group changed before this was final"
+    )]
+    LeaderChanged,
     #[error(
         "service not available now. It may be caused by one of the following reasons: the broker is stopping"
     )]
@@ -80,7 +86,9 @@ impl NotStored {
     /// The retryable ones are told by codes that all clients retry.
     pub fn code(&self) -> ResponseCode {
         match self {
-            Self::DiskFull(_) | Self::NotLeader | Self::Stopping => ResponseCode::SERVICE_NOT_AVAILABLE,
+            Self::DiskFull(_) | Self::NotLeader | Self::LeaderChanged | Self::Stopping => {
+                ResponseCode::SERVICE_NOT_AVAILABLE
+            }
             Self::Busy(_) => ResponseCode::SYSTEM_BUSY,
             Self::Illegal(_) => ResponseCode::MESSAGE_ILLEGAL,
             Self::Disk(_) | Self::Refused(_) => ResponseCode::SYSTEM_ERROR,
@@ -103,6 +111,9 @@ pub trait Replicator: Send + Sync + std::fmt::Debug {
 
     /// Whether this node takes writes now.
     fn is_leader(&self) -> bool;
+
+    /// Whether this node knows that no other takes writes now: what it says of offsets and locks is the newest there is.
+    fn is_current(&self) -> bool;
 
     /// The term in which this node leads; 0 where there is no Raft.
     fn term(&self) -> i64;
@@ -134,6 +145,10 @@ impl Writer {
 
     pub fn is_leader(&self) -> bool {
         self.0.is_leader()
+    }
+
+    pub fn is_current(&self) -> bool {
+        self.0.is_current()
     }
 
     pub fn term(&self) -> i64 {

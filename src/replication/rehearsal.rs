@@ -53,6 +53,10 @@ impl Replicator for Rehearsal {
         true
     }
 
+    fn is_current(&self) -> bool {
+        true
+    }
+
     fn term(&self) -> i64 {
         0
     }

@@ -27,6 +27,14 @@ pub struct OwnName {
     pub ha_address: String,
 }
 
+/// The place of this node in its group: the leader's id is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    pub id: i64,
+    /// In which it has it; 0 where there are no terms.
+    pub term: i64,
+}
+
 #[derive(Clone, Debug)]
 pub struct RegistrationRules {
     pub period: Duration,
@@ -40,8 +48,8 @@ pub struct Registration {
     rules: RegistrationRules,
     tables: SharedTables,
     topics: Arc<Topics>,
-    /// The id to register as. None: this node shall not be found now.
-    role: watch::Receiver<Option<i64>>,
+    /// None: this node shall not be found now.
+    seat: watch::Receiver<Option<Seat>>,
     name_servers: Vec<Arc<Client>>,
 }
 
@@ -51,10 +59,10 @@ impl Registration {
         rules: RegistrationRules,
         tables: SharedTables,
         topics: Arc<Topics>,
-        role: watch::Receiver<Option<i64>>,
+        seat: watch::Receiver<Option<Seat>>,
         name_servers: Vec<Arc<Client>>,
     ) -> Self {
-        Self { own, rules, tables, topics, role, name_servers }
+        Self { own, rules, tables, topics, seat, name_servers }
     }
 
     /// Registers until `stop` turns true, and then unregisters. With each name server by itself: one that is away keeps
@@ -79,14 +87,14 @@ impl Registration {
     ) {
         let announcements = self.topics.announcements();
         let mut latest = announcements.subscribe();
-        let mut role = self.role.clone();
+        let mut seat = self.seat.clone();
         let mut is_away = false;
         loop {
             let edition = *latest.borrow_and_update();
-            let id = *role.borrow_and_update();
+            let taken = *seat.borrow_and_update();
             let mut pause = self.rules.period;
-            if let Some(id) = id {
-                let outcome = self.register(&name_server, id).await;
+            if let Some(taken) = taken {
+                let outcome = self.register(&name_server, taken).await;
                 match &outcome {
                     Ok(()) if is_away => tracing::info!(?name_server, "registered again"),
                     Ok(()) => tracing::debug!(?name_server, "registered"),
@@ -106,25 +114,25 @@ impl Registration {
                 () = stopped(&mut stop) => break,
                 () = tokio::time::sleep(pause) => {}
                 Ok(()) = latest.changed() => {}
-                Ok(()) = role.changed() => {}
+                Ok(()) = seat.changed() => {}
             }
         }
-        let id = *role.borrow();
-        if let Some(id) = id
+        let taken = *seat.borrow();
+        if let Some(Seat { id, .. }) = taken
             && let Err(error) = self.unregister(&name_server, id).await
         {
             tracing::warn!(?name_server, %error, "this broker could not be unregistered");
         }
     }
 
-    async fn register(&self, name_server: &Client, id: i64) -> Result<(), CallError> {
-        let body = self.body();
+    async fn register(&self, name_server: &Client, seat: Seat) -> Result<(), CallError> {
+        let body = self.body(seat);
         let header = RegisterBroker {
             broker_name: self.own.broker.as_str().into(),
             broker_addr: self.own.address.as_str().into(),
             cluster_name: self.own.cluster.as_str().into(),
             ha_server_addr: self.own.ha_address.as_str().into(),
-            broker_id: id,
+            broker_id: seat.id,
             // Without heartbeats beside the registrations, the name server's own patience counts.
             heartbeat_timeout_millis: i64::try_from(self.rules.silence_max.as_millis())
                 .ok()
@@ -147,9 +155,11 @@ impl Registration {
         name_server.call(&header, Bytes::new()).await.map(drop)
     }
 
-    fn body(&self) -> Bytes {
+    fn body(&self, seat: Seat) -> Bytes {
         let permission = self.topics.broker_permission();
         let mut topics = self.tables.read().topics().body(0, usize::MAX);
+        // Of two that claim the same place the name server believes the one of the later term.
+        topics.data_version.state_version = topics.data_version.state_version.max(seat.term);
         topics.topic_config_table.values_mut().for_each(|topic| mask(topic, permission));
         let body = RegistrationBody { filter_server_list: Vec::new(), topics };
         Bytes::from(json::to_string(&body, Dialect::Fastjson))

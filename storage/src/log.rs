@@ -205,6 +205,8 @@ impl Core {
         self.set_written(mark.offset);
         self.set_durable(mark.offset);
         *unpoisoned(self.confirmed.lock()) = mark;
+        // Whoever dispatches goes on there.
+        self.confirmed_moved.notify_all();
     }
 
     /// Makes the next segment, as the appender will need it.

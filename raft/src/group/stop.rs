@@ -59,7 +59,9 @@ impl GroupHandle {
         others.max_by_key(|node| node.matched).map(|node| node.node)
     }
 
-    async fn hand_over(&self) {
+    /// Gives the leadership, if this node has it, to the one that has most of the log, and waits until it is taken. Nothing
+    /// is proposed here until then.
+    pub async fn hand_over(&self) {
         let Some(successor) = self.successor().filter(|_| self.leads()) else { return };
         self.shared.proposer.close(None);
         let until = Instant::now() + DRAIN;

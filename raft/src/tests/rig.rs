@@ -149,10 +149,10 @@ pub fn frames_of(log: &Log, from: LogOffset, to: LogOffset) -> Vec<(FrameHeader,
 }
 
 impl App for TestApp {
-    fn apply(&self, at: At, command: &[u8]) -> Bytes {
+    fn apply(&self, at: At, command: &[u8]) -> io::Result<Bytes> {
         let mut state = self.state.lock().unwrap();
         state.commands.push((at, Bytes::copy_from_slice(command)));
-        Bytes::from(format!("{} commands", state.commands.len()))
+        Ok(Bytes::from(format!("{} commands", state.commands.len())))
     }
 
     fn checkpoint(&self, confirmed: Mark) -> io::Result<Vec<u8>> {

@@ -12,6 +12,7 @@ use rows::{Row, fixed};
 
 mod clients;
 mod delay;
+mod flush_default;
 mod identity;
 mod ignored;
 mod mode;
@@ -32,8 +33,9 @@ mod transactions;
 
 pub use clients::Clients;
 pub use delay::{Delay, DelayLevels};
+pub use flush_default::choose_flush;
 pub use identity::Identity;
-pub use mode::{Mode, ModeKeys, Peer};
+pub use mode::{Mode, ModeKeys, Peer, RaftGroup};
 pub use network::Network;
 pub use offsets::Offsets;
 pub use produce::Produce;

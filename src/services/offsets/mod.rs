@@ -225,6 +225,11 @@ impl Offsets {
         Ok(())
     }
 
+    /// Forgets all that was committed and is not replicated: another node leads now, and consumers commit there.
+    pub fn forget_pending(&self) {
+        lock(&self.pending).clear();
+    }
+
     /// Forgets what a deleted group had committed.
     pub fn forget_group(&self, group: &str) {
         lock(&self.pending).forget(|of_group, _, _| *of_group == group);

@@ -409,3 +409,14 @@ pub struct Checkpoint {
     #[prost(message, repeated, tag = "14")]
     pub settings: Vec<Setting>,
 }
+
+/// What came of a command. Never stored.
+#[derive(Clone, PartialEq, Message)]
+pub struct Reply {
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    #[prost(message, repeated, tag = "2")]
+    pub granted: Vec<Queue>,
+    #[prost(message, repeated, tag = "3")]
+    pub each: Vec<Reply>,
+}

@@ -12,6 +12,7 @@ mod checkpoint;
 mod commands;
 mod configs;
 mod messages;
+mod replies;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {

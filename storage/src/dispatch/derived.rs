@@ -100,9 +100,9 @@ pub(super) struct Shared {
 }
 
 #[derive(Debug)]
-struct Writing {
+pub(super) struct Writing {
     checkpoint: Checkpoint,
-    rebuild: Option<Rebuild>,
+    pub rebuild: Option<Rebuild>,
     /// A sync failed: what is on the disk is unknown until the next start.
     sync_failed: bool,
 }
@@ -189,7 +189,7 @@ impl Derived {
         Ok((derived.clone(), Dispatcher::new(derived, arrivals)))
     }
 
-    fn writing(&self) -> MutexGuard<'_, Writing> {
+    pub(super) fn writing(&self) -> MutexGuard<'_, Writing> {
         self.shared.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -253,7 +253,7 @@ impl Derived {
     }
 
     /// Writes, and says how far the files are good.
-    fn flush_holding(&self, writing: &mut Writing) -> Result<Good, DispatchError> {
+    pub(super) fn flush_holding(&self, writing: &mut Writing) -> Result<Good, DispatchError> {
         let durable = self.shared.log.durable();
         self.write_to(writing, self.position().min(durable))
     }
@@ -284,7 +284,7 @@ impl Derived {
     }
 
     /// Syncs what was written, and says so.
-    fn sync_holding(&self, writing: &mut Writing, good: Good) -> Result<(), DispatchError> {
+    pub(super) fn sync_holding(&self, writing: &mut Writing, good: Good) -> Result<(), DispatchError> {
         if writing.sync_failed {
             return Ok(());
         }

@@ -9,6 +9,7 @@
 mod derived;
 mod opening;
 mod progress;
+mod restart;
 mod threads;
 
 use std::io;
@@ -30,6 +31,7 @@ use crate::scan::records::{PlacedRecord, RecordsError, Window};
 
 pub use derived::{Derived, DerivedSettings, OpenDerivedError};
 pub use progress::Dispatched;
+pub use restart::QueueEnd;
 pub use threads::DerivedThreads;
 
 /// A message that has just come into its queue: a reader finds it there. After a crash some come once more.
