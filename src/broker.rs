@@ -10,14 +10,17 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::config::broker::Identity;
+use crate::config::desk::BrokerDesk;
 use crate::handlers::pull::PullRules;
 use crate::replication::{SharedTables, Writer};
 use crate::services::archive::Archive;
 use crate::services::arrivals::Arrivals;
 use crate::services::assignment::Assignment;
 use crate::services::clients::Clients;
+use crate::services::consumption::Consumption;
 use crate::services::filters::Filters;
 use crate::services::groups::Groups;
+use crate::services::keeping::Keeping;
 use crate::services::offsets::Offsets;
 use crate::services::order_locks::OrderLocks;
 use crate::services::posting::Posting;
@@ -27,8 +30,10 @@ use crate::services::query::Query;
 use crate::services::recall::Recall;
 use crate::services::replies::Replies;
 use crate::services::retries::Retries;
+use crate::services::stats::Statistics;
 use crate::services::topics::Topics;
 use crate::services::transactions::Transactions;
+use crate::services::vitals::Vitals;
 
 pub struct Broker {
     pub identity: Identity,
@@ -51,6 +56,12 @@ pub struct Broker {
     pub pull_rules: PullRules,
     pub filters: Filters,
     pub query: Query,
+    pub consumption: Consumption,
+    pub statistics: Arc<Statistics>,
+    pub keeping: Arc<Keeping>,
+    pub vitals: Vitals,
+    /// The configuration that holds, for those who look at it and change it.
+    pub desk: Arc<BrokerDesk>,
     pub arrivals: Arc<Arrivals>,
     pub transactions: Arc<Transactions>,
     pub replies: Replies,
@@ -76,6 +87,10 @@ impl Broker {
         running.spawn(async move { locks.run().await });
         let transactions = Arc::clone(&self.transactions);
         running.spawn(async move { transactions.run().await });
+        let statistics = Arc::clone(&self.statistics);
+        running.spawn(async move { statistics.run().await });
+        let keeping = Arc::clone(&self.keeping);
+        running.spawn(async move { keeping.run().await });
         running
     }
 

@@ -3,6 +3,8 @@
 //! The order counts. Before the first request everything that is stored was dispatched; at the end the name servers hear first
 //! that the node goes, then its connections end, then what was taken is written, and last the store is closed.
 
+mod rules;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -28,21 +30,25 @@ use crate::services::archive::Archive;
 use crate::services::arrivals::{self, Arrivals};
 use crate::services::assignment::Assignment;
 use crate::services::clients::Clients;
+use crate::services::consumption::Consumption;
 use crate::services::filters::Filters;
+use crate::services::keeping::{Keeping, Scope};
 use crate::services::message::MessageLimits;
 use crate::services::posting::{Posting, TimerRules};
 use crate::services::produce::{Marks, Produce, ProduceRules};
 use crate::services::pull::{Portion, Pull};
-use crate::services::query::{Query, QueryRules};
+use crate::services::query::Query;
 use crate::services::recall::Recall;
 use crate::services::registration::{OwnName, Registration, RegistrationRules, Seat};
 use crate::services::replies::Replies;
 use crate::services::retries::Retries;
-use crate::services::topics::{AdminRules, Permission, TopicSettings, Topics};
-use crate::services::transactions::{self, TransactionRules, Transactions};
+use crate::services::stats::Statistics;
+use crate::services::topics::Topics;
+use crate::services::transactions::{self, Transactions};
+use crate::services::vitals::Vitals;
 use crate::services::{groups::Groups, offsets::Offsets, order_locks::OrderLocks};
 use crate::state::files::{ConfigFolder, FileError};
-use crate::state::{GroupRules, Tables, TopicRules};
+use crate::state::{GroupRules, Tables};
 use crate::store::{self, Opened, Store, StoreError};
 use crate::system_tables::{SystemTables, SystemTablesError};
 
@@ -176,7 +182,12 @@ impl Node {
         services.shutdown().await;
         broker.transactions.flush().await;
         broker.offsets.flush().await;
-        let closed = tokio::task::spawn_blocking(move || store.close(&*replicator)).await;
+        let keeping = Arc::clone(&broker.keeping);
+        let close = move || {
+            keeping.stop();
+            store.close(&*replicator);
+        };
+        let closed = tokio::task::spawn_blocking(close).await;
         if let Err(error) = closed {
             tracing::error!(%error, "the store could not be closed in order");
         }
@@ -238,36 +249,8 @@ fn own_address(host: &str, port: u16) -> Result<SocketAddr, StartError> {
     found.next().ok_or_else(|| unknown(io::ErrorKind::NotFound.into()))
 }
 
-/// As much of the end of the log as is taken to be in memory.
-fn recent_bytes(percent_of_memory: u8) -> i64 {
-    /// Where the size of the memory cannot be told.
-    const SOME: i64 = 4 << 30;
-    let status = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = status
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
-    let total = total.map_or(SOME, |kibibytes: i64| kibibytes.saturating_mul(1024));
-    total / 100 * i64::from(percent_of_memory)
-}
-
-fn topic_settings(config: &BrokerConfig, desk: &BrokerDesk) -> Result<TopicSettings, StartError> {
-    let admin = |config: &BrokerConfig| AdminRules {
-        may_mix_types: config.topics.may_mix_types,
-        guards_system_topics: config.topics.guards_system_topics,
-        deletes_retry_topics: config.topics.deletes_retry_topics,
-    };
-    let rules = |config: &BrokerConfig| TopicRules { auto_create: config.topics.are_created };
-    Ok(TopicSettings {
-        rules: Live::new(desk.follow(), rules),
-        admin: Live::new(desk.follow(), admin),
-        permission: Live::new(desk.follow(), |config| Permission(config.identity.permission)),
-        system: SystemTables::of(config)?.names().cloned().collect(),
-        broker_ip: config.identity.host.clone(),
-    })
-}
-
 fn assemble(
-    (config, desk): (&BrokerConfig, &BrokerDesk),
+    (config, desk): (&BrokerConfig, &Arc<BrokerDesk>),
     address: SocketAddr,
     tables: SharedTables,
     writer: Writer,
@@ -284,7 +267,7 @@ fn assemble(
     };
     let limits = MessageLimits { body_bytes_max: config.store.message_bytes_max };
     let posting = Posting::new(writer.clone(), limits, config.delay.levels.clone(), timers);
-    let topics = Arc::new(Topics::new(tables.clone(), writer.clone(), topic_settings(config, desk)?));
+    let topics = Arc::new(Topics::new(tables.clone(), writer.clone(), rules::topic_settings(config, desk)?));
     let group_rules = GroupRules {
         auto_create: config.topics.groups_are_created,
         auto_create_system: config.topics.system_groups_are_created,
@@ -296,7 +279,7 @@ fn assemble(
         writer.clone(),
         archive.clone(),
         config.offsets.clone(),
-        recent_bytes(config.pull.memory_ratio),
+        rules::recent_bytes(config.pull.memory_ratio),
     ));
     let mut client_settings = config.clients.clone();
     // Transactions need to know their producers.
@@ -339,8 +322,13 @@ fn assemble(
         broker: config.identity.name.clone(),
         host: address,
     };
-    let transactions = Arc::new(Transactions::new(transactions, transaction_rules(config)));
+    let transactions = Arc::new(Transactions::new(transactions, rules::transaction_rules(config)));
     let replies = Replies::new(Arc::clone(&clients), posting.clone(), address, config.produce.stores_replies);
+    let scope = match config.mode {
+        Mode::Raft(_) => Scope::Room,
+        Mode::Master | Mode::Slave { .. } => Scope::Log,
+    };
+    let keeping = Keeping::new(store.derived.clone(), Live::new(desk.follow(), rules::retention), scope);
     let hot = Portion { bytes_max: config.pull.bytes_max, messages_max: config.pull.messages_max };
     let cold = Portion { bytes_max: config.pull.cold_bytes_max, messages_max: config.pull.cold_messages_max };
     Ok(Broker {
@@ -349,7 +337,17 @@ fn assemble(
         pull: Pull::new(archive.clone(), hot, cold),
         pull_rules: PullRules::from(&config.pull),
         filters: Filters::default(),
-        query: Query::new(archive.clone(), Live::new(desk.follow(), query_rules)),
+        consumption: Consumption::new(
+            tables.clone(),
+            archive.clone(),
+            Arc::clone(&offsets),
+            Arc::clone(&clients),
+        ),
+        statistics: Arc::new(Statistics::new(config.identity.cluster.to_string(), Arc::clone(&topics))),
+        keeping: Arc::new(keeping),
+        vitals: Vitals::new(config.store.root.clone(), config.store.log_folder.clone()),
+        desk: Arc::clone(desk),
+        query: Query::new(archive.clone(), Live::new(desk.follow(), rules::query_rules)),
         runtime: Handle::current(),
         tables,
         writer,
@@ -368,26 +366,6 @@ fn assemble(
         transactions,
         replies,
     })
-}
-
-fn query_rules(config: &BrokerConfig) -> QueryRules {
-    QueryRules {
-        messages_max: config.store.query_messages_max,
-        unique_messages_max: config.store.unique_query_messages_max,
-    }
-}
-
-fn transaction_rules(config: &BrokerConfig) -> TransactionRules {
-    let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    let rules = &config.transactions;
-    TransactionRules {
-        timeout_ms: milliseconds(rules.timeout),
-        check_interval: rules.check_interval,
-        checks_max: u32::try_from(rules.checks_max).unwrap_or(u32::MAX),
-        kept_ms: milliseconds(config.retention.kept_for),
-        marks_bytes_max: rules.decisions_bytes_max,
-        marks_interval: rules.decisions_interval,
-    }
 }
 
 fn name_servers(config: &BrokerConfig) -> Vec<Arc<Client>> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ferrymq_namesrv::settings::UpdateRefused;
 use ferrymq_proto::code::ResponseCode;
 use ferrymq_proto::filter::FilterError;
 use ferrymq_proto::header::HeaderError;
@@ -91,6 +92,8 @@ pub enum Refusal {
     #[error("consumer <{group}> <{client}> Timeout: no answer within {after:?}")]
     ClientTimeout { group: String, client: String, after: Duration },
     #[error("{0}")]
+    Configuration(#[from] UpdateRefused),
+    #[error("{0}")]
     NotStored(#[from] NotStored),
     /// Something of ours that does not work; the log knows more.
     #[error("{0}")]
@@ -121,6 +124,9 @@ impl Refusal {
             Self::IllegalOperation(_) => ResponseCode::ILLEGAL_OPERATION,
             Self::ClientTimeout { .. } => ResponseCode::CONSUME_MSG_TIMEOUT,
             Self::GroupOffline(_) => ResponseCode::CONSUMER_NOT_ONLINE,
+            Self::Configuration(UpdateRefused::NotByRequest(_) | UpdateRefused::UnknownKey(_)) => {
+                ResponseCode::NO_PERMISSION
+            }
             Self::NotStored(reason) => reason.code(),
             Self::Header(_)
             | Self::Body(_)
@@ -130,6 +136,7 @@ impl Refusal {
             | Self::NotThisTransaction(_)
             | Self::NotOnline { .. }
             | Self::NoProducers(_)
+            | Self::Configuration(_)
             | Self::ClientTooOld { .. }
             | Self::Failed(_) => ResponseCode::SYSTEM_ERROR,
         }

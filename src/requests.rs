@@ -121,6 +121,17 @@ requests! {
     QUERY_CONSUMER_OFFSET               Current Now  offsets::query;
     GET_MAX_OFFSET                      Current Now  offsets::max;
     GET_MIN_OFFSET                      Any    Now  offsets::min;
+    GET_TOPIC_STATS_INFO                Any    Task stats::of_topic;
+    GET_CONSUME_STATS                   Any    Task stats::of_group;
+    GET_BROKER_CONSUME_STATS            Any    Task stats::of_groups;
+    QUERY_CONSUME_TIME_SPAN             Any    Task stats::time_spans;
+    VIEW_BROKER_STATS_DATA              Any    Now  stats::view;
+    GET_BROKER_RUNTIME_INFO             Any    Task runtime::info;
+    GET_BROKER_CONFIG                   Any    Now  configuration::text;
+    UPDATE_BROKER_CONFIG                Any    Task configuration::update;
+    CLEAN_EXPIRED_CONSUMEQUEUE          Any    Task store::clean_queues;
+    DELETE_EXPIRED_COMMITLOG            Any    Now  store::delete_expired;
+    GET_BROKER_HA_STATUS                Any    Now  store::ha_status;
     SEARCH_OFFSET_BY_TIMESTAMP          Current Task offsets::at_time;
     GET_EARLIEST_MSG_STORETIME          Any    Task offsets::earliest_time;
     QUERY_MESSAGE                       Any    Task query::by_key;

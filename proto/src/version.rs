@@ -2,6 +2,8 @@
 
 /// What we call ourselves. Clients refuse features to servers that look old, and 5.3.3 speaks everything we do.
 pub const OURS: i32 = 479;
+/// The same for people.
+pub const OURS_NAME: &str = "V5_3_3";
 
 /// Before this (3.0.11), a broker registers with a bare table of topics.
 pub const V3_0_11: i32 = 37;

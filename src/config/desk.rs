@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrymq_namesrv::settings::{ConfigDesk, Settings, UpdateRefused};
@@ -32,6 +33,8 @@ pub struct Desk<C: 'static> {
     server: &'static Server<C>,
     /// Guards what holds now. Never held across disk work, so that a request to see it does not wait for that.
     written: Mutex<Written<C>>,
+    /// How often something was changed.
+    changes: AtomicI64,
     /// Guards the file: one change at a time.
     changing: Mutex<()>,
     /// What holds now, for those who run by it.
@@ -43,7 +46,13 @@ type Changes<C> = Vec<(&'static Key<C>, String)>;
 impl<C: Clone> Desk<C> {
     pub fn new(server: &'static Server<C>, written: Written<C>) -> Self {
         let published = watch::Sender::new(Arc::new(written.config().clone()));
-        Desk { server, written: Mutex::new(written), changing: Mutex::new(()), published }
+        Desk {
+            server,
+            written: Mutex::new(written),
+            changes: AtomicI64::new(0),
+            changing: Mutex::new(()),
+            published,
+        }
     }
 
     fn written(&self) -> MutexGuard<'_, Written<C>> {
@@ -53,6 +62,17 @@ impl<C: Clone> Desk<C> {
     /// All listed keys with their present values, one `key=value` a line.
     pub fn text(&self) -> String {
         self.written().text()
+    }
+
+    /// The same, and how often something was changed.
+    pub fn shown(&self) -> (String, i64) {
+        let written = self.written();
+        (written.text(), self.changes.load(Ordering::Relaxed))
+    }
+
+    /// One key as text, if there is such a key.
+    pub fn value(&self, key: &str) -> Option<String> {
+        self.written().value(key).map(|value| value.text.clone())
     }
 
     /// The configuration as it holds, now and after each change.
@@ -76,7 +96,11 @@ impl<C: Clone> Desk<C> {
             keep(self.server, &old, &new, &changes)?;
         }
         let config = new.config().clone();
-        *self.written() = new;
+        {
+            let mut written = self.written();
+            *written = new;
+            self.changes.fetch_add(1, Ordering::Relaxed);
+        }
         self.published.send_replace(Arc::new(config.clone()));
         Ok(config)
     }

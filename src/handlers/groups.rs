@@ -45,6 +45,7 @@ pub fn table(broker: &Broker, request: &Command, _connection: &Connection) -> An
 pub async fn delete(broker: &Arc<Broker>, request: &Command, _connection: &Connection) -> Answer {
     let header = DeleteGroup::decode(&request.fields)?;
     broker.groups.delete(&header.group_name, header.clean_offset).await?;
+    broker.statistics.forget_group(&header.group_name);
     if header.clean_offset {
         broker.offsets.forget_group(&header.group_name);
     }

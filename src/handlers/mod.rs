@@ -2,6 +2,7 @@
 
 pub mod assignment;
 pub mod clients;
+pub mod configuration;
 pub mod groups;
 pub mod locks;
 pub mod offsets;
@@ -12,6 +13,9 @@ pub mod recall;
 pub mod replies;
 pub mod resets;
 pub mod retries;
+pub mod runtime;
+pub mod stats;
+pub mod store;
 pub mod topics;
 pub mod transactions;
 

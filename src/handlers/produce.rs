@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ferrymq_proto::code::{RequestCode, ResponseCode};
 use ferrymq_proto::header::Header;
@@ -68,7 +69,11 @@ fn submit(broker: &Arc<Broker>, call: Call, header: SendMessageV2) {
     let submission = submission(&header, &call);
     let answering = Arc::clone(broker);
     let topic_name = header.topic.clone();
-    let taken = Box::new(move |result| answer(&answering, call, &topic_name, result));
+    let began = Instant::now();
+    let taken = Box::new(move |result| {
+        count(&answering, &topic_name, &result, began.elapsed());
+        answer(&answering, call, &topic_name, result);
+    });
     broker.produce.take(&submission, &topic, taken);
 }
 
@@ -82,6 +87,17 @@ fn create_and_submit(broker: &Arc<Broker>, call: Call, header: SendMessageV2) {
             Err(refusal) => refuse(call, refusal),
         }
     });
+}
+
+fn count(broker: &Broker, topic: &str, result: &Result<Receipt, Refusal>, took: Duration) {
+    match result {
+        Ok(receipt) => {
+            let bytes = receipt.stored.iter().map(|stored| stored.bytes as usize).sum();
+            broker.statistics.put(topic, receipt.stored.len(), bytes);
+            broker.statistics.traffic().took(took);
+        }
+        Err(_) => broker.statistics.traffic().not_stored(),
+    }
 }
 
 fn answer(broker: &Broker, call: Call, topic: &str, result: Result<Receipt, Refusal>) {

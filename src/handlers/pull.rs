@@ -35,6 +35,8 @@ struct Checked {
     question: Question,
     topic: Arc<TopicConfig>,
     group: Arc<GroupConfig>,
+    /// When its messages began to be looked for.
+    began: Instant,
 }
 
 /// 11 and 361.
@@ -87,7 +89,8 @@ fn pull_checked(broker: &Arc<Broker>, call: Call, header: PullMessage) {
 }
 
 /// Reads and answers, or parks the pull if it may wait and there is nothing.
-fn read(broker: &Arc<Broker>, call: Call, checked: Checked, may_wait: bool) {
+fn read(broker: &Arc<Broker>, call: Call, mut checked: Checked, may_wait: bool) {
+    checked.began = Instant::now();
     match broker.pull.try_read(&checked.question) {
         Ok(Some(pulled)) => {
             let pulled = patient(broker, pulled, checked.header.queue_offset);
@@ -192,7 +195,7 @@ fn check(broker: &Broker, header: PullMessage, is_lite: bool) -> Result<Checked,
     let messages_max = usize::try_from(header.max_message_nums).unwrap_or_default().min(rules.batch_max);
     let question =
         Question { topic: name, queue: header.queue_id, offset: header.queue_offset, messages_max, filter };
-    Ok(Checked { header, question, topic, group })
+    Ok(Checked { header, question, topic, group, began: Instant::now() })
 }
 
 /// What the consumer wants of the topic: it says so itself, or its group has.
@@ -260,6 +263,13 @@ fn code_of(pulled: &Pulled, offset: QueueOffset) -> ResponseCode {
 fn answer(broker: &Broker, call: Call, checked: &Checked, result: Result<Pulled, Refusal>) {
     let reply = result.map(|pulled| {
         let code = code_of(&pulled, checked.header.queue_offset);
+        broker.statistics.got(
+            checked.question.topic.as_str(),
+            &checked.header.consumer_group,
+            pulled.messages,
+            pulled.body.len(),
+            checked.began.elapsed(),
+        );
         let header = PullReply {
             suggest_which_broker_id: broker.pull_rules.suggestion(&checked.group),
             next_begin_offset: pulled.next,

@@ -48,11 +48,12 @@ impl Running {
     /// With these settings, and a client that serves what it is asked.
     async fn start_with(more: &[&str], service: Arc<dyn Service>) -> Self {
         let store = TempDir::new().expect("a folder");
-        let settings =
-            [&["brokerIP1=127.0.0.1", "enablePropertyFilter=true", "mappedFileSizeCommitLog=1048576"], more]
-                .concat();
+        // Many brokers run beside each other, on a disk that may be rather full.
+        let room = ["mappedFileSizeCommitLog=1048576", "diskSpaceWarningLevelRatio=99"];
+        let settings = [&["brokerIP1=127.0.0.1", "enablePropertyFilter=true"], &room[..], more].concat();
         let root = format!("storePathRootDir={}", store.path().display());
-        let settings = settings.iter().map(ToString::to_string).chain([root]).collect();
+        let file = format!("brokerConfigPath={}/broker.properties", store.path().display());
+        let settings = settings.iter().map(ToString::to_string).chain([root, file]).collect();
         let loaded = load(&BROKER, &Sources { settings, ..Sources::default() });
         let mut config: BrokerConfig = loaded.written.config().clone();
         config.network.bind_address = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -69,6 +69,7 @@ pub async fn delete(broker: &Arc<Broker>, request: &Command, _connection: &Conne
     let gone = broker.topics.delete(&header.topic, groups.iter().map(|group| group.as_str())).await?;
     for topic in &gone {
         broker.offsets.forget_topic(topic.as_str());
+        broker.statistics.forget_topic(topic.as_str());
     }
     Ok(Reply::empty())
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use ferrymq_proto::name::TopicName;
-use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
-use ferrymq_proto::record::Record;
+use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
+use ferrymq_proto::record::{self, Record};
 use ferrymq_storage::Log;
 use ferrymq_storage::cold::{Attempt, ColdReads, LogReader, Reach};
 use ferrymq_storage::dispatch::Derived;
@@ -15,6 +15,8 @@ use crate::refusal::Refusal;
 
 /// Enough for most records; longer ones are read twice.
 const FIRST_READ_BYTES: usize = 4096;
+/// Of a record, enough to tell when it was stored.
+const RECORD_HEAD_BYTES: usize = 128;
 /// Longer than any record: a frame of the wire with a message in it is not so long.
 const RECORD_BYTES_MAX: usize = 32 << 20;
 
@@ -67,6 +69,27 @@ impl Archive {
     pub fn span(&self, topic: &TopicName, queue: QueueId) -> Result<Option<Span>, Refusal> {
         let range = self.queues().range(topic, queue).map_err(|error| unreadable(&error))?;
         Ok(range.map(|range| Span { min: range.min, max: range.max }))
+    }
+
+    /// When a message was stored. `None` when it is not there.
+    pub fn store_time(
+        &self,
+        topic: &TopicName,
+        queue: QueueId,
+        at: QueueOffset,
+    ) -> Result<Option<Timestamp>, Refusal> {
+        self.queues().store_time(topic, queue, at).map_err(|error| unreadable(&error))
+    }
+
+    /// When the oldest message of all was stored.
+    pub fn earliest_time(&self) -> Option<Timestamp> {
+        let head = self.log.read_confirmed(self.log.start(), RECORD_HEAD_BYTES).ok()?;
+        record::stored_at(&head)
+    }
+
+    /// Removes what is derived from messages that the log has dropped.
+    pub fn drop_derived(&self) -> Result<(), Refusal> {
+        self.derived.drop_before(self.log.start()).map_err(|error| unreadable(&error))
     }
 
     /// Up to `count` entries of a queue from `from` on.

@@ -184,6 +184,9 @@ fn common(setting: &Setting<'_>, node: NodeId, folder: &Path) -> BTreeMap<&'stat
         // A busy machine must not look like a broken broker.
         ("waitTimeMillsInSendQueue", "2000".to_owned()),
         ("osPageCacheBusyTimeOutMills", "5000".to_owned()),
+        // Nor must a disk that others have filled: messages would go before their time.
+        ("diskSpaceWarningLevelRatio", "99".to_owned()),
+        ("cleanFileForciblyEnable", "false".to_owned()),
         ("maxTransferCountOnMessageInMemory", "1000".to_owned()),
         ("maxTransferBytesOnMessageInMemory", (4 << 20).to_string()),
         ("transactionTimeOut", "2000".to_owned()),

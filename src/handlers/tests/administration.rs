@@ -129,3 +129,79 @@ async fn messages_are_found() {
         .await;
     broker.stop().await;
 }
+
+const CONSUMER: &str = r#"{"clientID":"c1","consumerDataSet":[{"consumeFromWhere":"CONSUME_FROM_FIRST_OFFSET","consumeType":"CONSUME_PASSIVELY","groupName":"g","messageModel":"CLUSTERING","subscriptionDataSet":[{"subString":"*","subVersion":5,"topic":"t"}]}],"producerDataSet":[]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_see_how_far_all_is() {
+    let broker = Running::start().await;
+    broker.send("t", 0, "", "one").await;
+    broker.send("t", 0, "", "two").await;
+    broker.send("t", 1, "", "three").await;
+    let pull = "11 consumerGroup=g topic=t queueId=0 queueOffset=0 maxMsgNums=32 sysFlag=0 commitOffset=0 suspendTimeoutMillis=0 subVersion=5";
+    let queue = r#"{"brokerName":""#;
+    broker
+        .play(&format!(
+            r#"
+            34 | {CONSUMER} -> 0
+            {pull} -> 0 FOUND
+            15 consumerGroup=g topic=t queueId=0 commitOffset=1 -> 0
+            202 topic=nowhere -> 17
+            202 topic=t -> 0 {{"offsetTable":{{{queue}
+            202 topic=t -> 0 "maxOffset":2,"minOffset":0
+            208 consumerGroup=nobody -> 0 {{"consumeTps":0.0,"offsetTable":{{}}}}
+            208 consumerGroup=g -> 0 "brokerOffset":2,"consumerOffset":1
+            208 consumerGroup=g -> 0 "pullOffset":2
+            208 consumerGroup=g topic=other -> 0 "offsetTable":{{}}
+            208 consumerGroup=g topicList=t;nowhere;../etc -> 0 "consumerOffset":1
+            317 isOrder=false -> 0 {{"g":[{{"consumeTps":0.0
+            317 isOrder=false -> 0 "totalDiff":2,"totalInflightDiff":1
+            317 isOrder=true -> 0 {{"g":[]}}
+            303 topic=nowhere group=g -> 17
+            303 topic=t group=g -> 0 "delayTime":
+            315 statsName=TOPIC_PUT_NUMS statsKey=t -> 0 {{"statsDay":{{"avgpt":0.0,"sum":0,"tps":0.0}},"statsHour"
+            315 statsName=GROUP_GET_NUMS statsKey=t@g -> 0 "statsMinute"
+            315 statsName=BROKER_PUT_NUMS statsKey=DefaultCluster -> 0 "statsMinute"
+            315 statsName=TOPIC_PUT_NUMS statsKey=nowhere -> 1 The stats <TOPIC_PUT_NUMS> <nowhere> not exist
+            315 statsName=NO_SUCH statsKey=t -> 1 not exist
+            28 -> 0 "brokerVersionDesc":"V5_
+            28 -> 0 "msgPutTotalTodayNow":"3"
+            28 -> 0 "msgGetTotalTodayNow":"2"
+            28 -> 0 "commitLogDiskRatio":"0.
+            28 -> 0 "sendThreadPoolQueueCapacity":"10000"
+            907 -> 0 "master":true
+            306 -> 0
+            329 -> 0
+            "#
+        ))
+        .await;
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_changes_by_request_where_it_may() {
+    let broker = Running::start().await;
+    broker
+        .play(
+            r#"
+            26 -> 0 version={"counter":0,"stateVersion":0,"timestamp":0}
+            26 -> 0 autoCreateTopicEnable=true
+            25 -> 0
+            25 | noSuchKey=1 -> 16 unknown key
+            25 | storePathRootDir=/tmp -> 16 cannot be changed by request
+            25 | brokerPermission=many -> 1 brokerPermission cannot be
+            310 a=p b=first c=TBW102 d=8 e=0 f=0 g=1 h=0 j=0 | body -> 0
+            25 | autoCreateTopicEnable=false -> 0
+            26 -> 0 autoCreateTopicEnable=false
+            26 -> 0 "counter":1
+            310 a=p b=second c=TBW102 d=8 e=0 f=0 g=1 h=0 j=0 | body -> 17
+            17 topic=o readQueueNums=1 writeQueueNums=1 perm=6 defaultTopic=TBW102 topicFilterType=SINGLE_TAG order=true -> 0
+            25 | brokerPermission=4 -> 0
+            310 a=p b=o c=TBW102 d=8 e=0 f=0 g=1 h=0 j=0 | body -> 16 forbidden
+            25 | brokerPermission=6 -> 0
+            310 a=p b=o c=TBW102 d=8 e=0 f=0 g=1 h=0 j=0 | body -> 0
+            "#,
+        )
+        .await;
+    broker.stop().await;
+}

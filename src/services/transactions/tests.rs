@@ -39,6 +39,9 @@ const SETTINGS: &[&str] = &[
     "transactionCheckInterval=86400000",
     "transactionCheckMax=3",
     "transactionOpBatchInterval=600000",
+    // Many brokers run beside each other, on a disk that may be rather full.
+    "mappedFileSizeCommitLog=4194304",
+    "diskSpaceWarningLevelRatio=99",
     "transactionOpMsgMaxSize=1048576",
 ];
 

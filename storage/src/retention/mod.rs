@@ -24,8 +24,6 @@ use crate::log::{DropError, Log, ReadError};
 
 pub use policy::{Cause, Decision, Hours, RetentionSettings, SegmentAge, Situation};
 
-/// Between two runs, as `cleanResourceInterval`.
-const RUN_INTERVAL: Duration = Duration::from_secs(10);
 /// So many runs the request of an operator counts, as in Apache.
 const REQUESTED_RUNS: u32 = 20;
 /// Of a segment, enough to tell when its first unit was stored.
@@ -92,6 +90,11 @@ impl Retention {
         self.request.clone()
     }
 
+    /// From now on these rules hold.
+    pub fn follow(&mut self, settings: RetentionSettings) {
+        self.settings = settings;
+    }
+
     /// Drops a segment, if one is to go, and says whether there is room for new messages. After an error, take the next step
     /// after [`RetentionSettings::interval`] or later.
     pub fn step(
@@ -107,7 +110,7 @@ impl Retention {
         let decision = self.decide(now, hour, keep_from, run.is_requested, 1)?;
         self.warn_if_stuck(decision);
         let Some((offset, cause)) = decision.drop_before.filter(|_| run.segments_left > 0) else {
-            return Ok(Stepped { dropped: None, next_in: RUN_INTERVAL });
+            return Ok(Stepped { dropped: None, next_in: self.settings.run_interval });
         };
         self.run = Some(Run { segments_left: run.segments_left - 1, ..run });
         self.log.drop_before(offset)?;

@@ -13,6 +13,8 @@ pub struct RetentionSettings {
     pub reserved: Duration,
     /// When old messages are dropped: `deleteWhen`.
     pub hours: Hours,
+    /// Time between two runs: `cleanResourceInterval`.
+    pub run_interval: Duration,
     /// Segments that one run drops at most: `deleteFileBatchMax`.
     pub segments_per_run: usize,
     /// Time between two of them: `deleteCommitLogFilesInterval`.
@@ -32,6 +34,7 @@ impl Default for RetentionSettings {
         Self {
             reserved: Duration::from_secs(72 * 3600),
             hours: Hours::of(&[4]),
+            run_interval: Duration::from_secs(10),
             segments_per_run: 10,
             interval: Duration::from_millis(100),
             clean_above: Percent(75),
@@ -47,7 +50,7 @@ impl Default for RetentionSettings {
 pub struct Hours(u32);
 
 impl Hours {
-    fn of(hours: &[u8]) -> Self {
+    pub fn of(hours: &[u8]) -> Self {
         Self(hours.iter().fold(0, |bits, hour| bits | 1 << hour))
     }
 

@@ -91,7 +91,9 @@ class Broker(Server):
             "namesrvAddr": ";".join(server.address for server in self.name_servers), "registerNameServerPeriod": 10_000,
             "storePathRootDir": store, "storePathCommitLog": store / "commitlog", "mappedFileSizeCommitLog": 64 << 20,
             # On a busy machine a broker of 200 ms patience refuses sends, and not every client repeats them.
-            "waitTimeMillsInSendQueue": 10_000, "osPageCacheBusyTimeOutMills": 10_000, **self.settings})
+            "waitTimeMillsInSendQueue": 10_000, "osPageCacheBusyTimeOutMills": 10_000,
+            # The disk of a test machine may be rather full.
+            "diskSpaceWarningLevelRatio": 99, "cleanFileForciblyEnable": "false", **self.settings})
 
 
 class Topology:
