@@ -1,0 +1,233 @@
+//! A group of real processes, and a client that knows all of them.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferrymq_proto::headers::{PullMessage, SendMessage};
+use ferrymq_proto::net::{CallError, Client};
+use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
+use ferrymq_proto::record::Record;
+use ferrymq_storage::frame::{FRAME_HEADER_BYTES, FrameHeader};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+pub const NODES: usize = 3;
+pub const QUEUES: i32 = 4;
+pub const TOPIC: &str = "orders";
+/// Small, so that a test sees segments end and checkpoints made.
+const SEGMENT_BYTES: u64 = 1 << 20;
+/// Nothing takes so long unless something is wrong.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub struct Group {
+    processes: Vec<Option<Child>>,
+    ports: Vec<u16>,
+    folder: TempDir,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for process in self.processes.iter_mut().flatten() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Group {
+    pub fn new(settings: &str) -> Self {
+        let listeners: Vec<_> = (0..2 * NODES).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> =
+            listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        let (ports, peer_ports) = ports.split_at(NODES);
+        let folder = TempDir::new().unwrap();
+        let peers: Vec<_> = peer_ports
+            .iter()
+            .enumerate()
+            .map(|(number, port)| format!("n{number}-127.0.0.1:{port}"))
+            .collect();
+        for (number, port) in ports.iter().enumerate() {
+            let text = format!(
+                "brokerClusterName=c\nbrokerName=g\nbrokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={}\n\
+                 mappedFileSizeCommitLog={SEGMENT_BYTES}\nenableDLegerCommitLog=true\ndLegerGroup=g\ndLegerPeers={}\n\
+                 dLegerSelfId=n{number}\n{settings}\n",
+                folder.path().join(format!("s{number}")).display(),
+                peers.join(";")
+            );
+            fs::write(folder.path().join(format!("n{number}.conf")), text).unwrap();
+        }
+        Self { processes: (0..NODES).map(|_| None).collect(), ports: ports.to_vec(), folder }
+    }
+
+    pub fn started(settings: &str) -> Self {
+        let mut group = Self::new(settings);
+        (0..NODES).for_each(|number| group.start(number));
+        group
+    }
+
+    pub fn store(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("s{number}"))
+    }
+
+    fn log_file(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("n{number}.log"))
+    }
+
+    /// Starts a node, and waits until it listens.
+    pub fn start(&mut self, number: usize) {
+        let log = fs::File::options().create(true).append(true).open(self.log_file(number)).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_ferrymq"))
+            .args(["broker", "-c", &format!("n{number}.conf")])
+            .current_dir(self.folder.path())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let is_ready = output.lines().map_while(Result::ok).any(|line| line.contains("boot success"));
+        let words = || fs::read_to_string(self.log_file(number)).unwrap_or_default();
+        assert!(is_ready, "n{number} did not start:\n{}", words());
+        self.processes[number] = Some(process);
+    }
+
+    pub fn kill(&mut self, number: usize) {
+        let mut process = self.processes[number].take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Stops a node in order.
+    pub fn stop(&mut self, number: usize) {
+        let mut process = self.processes[number].take().unwrap();
+        let pid = Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        assert!(process.wait().unwrap().success(), "n{number} did not stop in order");
+    }
+
+    pub fn clients(&self) -> Vec<Client> {
+        let address = |port: &u16| format!("127.0.0.1:{port}");
+        self.ports.iter().map(|port| Client::new(address(port), ANSWER_TIMEOUT)).collect()
+    }
+
+    /// Compares the logs up to where the shortest one ends, and says how long that is.
+    pub fn compare_logs(&self) -> u64 {
+        let logs: Vec<Vec<u8>> = (0..NODES).map(|number| read_log(&self.store(number))).collect();
+        let end = logs.iter().map(|log| end_of(log)).min().unwrap();
+        for (number, log) in logs.iter().enumerate() {
+            let first = logs[0].iter().zip(log).take(end).position(|(one, other)| one != other);
+            assert_eq!(first, None, "the logs of n0 and n{number} differ before {end}");
+        }
+        end as u64
+    }
+}
+
+fn read_log(store: &Path) -> Vec<u8> {
+    let mut files: Vec<_> =
+        fs::read_dir(store.join("commitlog")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.file_name().is_some_and(|name| name.len() == 20));
+    files.sort();
+    files.iter().flat_map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// Behind the last frame.
+fn end_of(log: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(head) = log.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEADER_BYTES>()) {
+        match FrameHeader::decode(head) {
+            Ok(header) if header.offset == LogOffset(at as i64) => at += header.frame_bytes() as usize,
+            _ => {
+                let next = (at as u64 / SEGMENT_BYTES + 1) * SEGMENT_BYTES;
+                let follows = log.get(next as usize..).and_then(|rest| rest.first_chunk());
+                let follows = follows.is_some_and(|head| FrameHeader::decode(head).is_ok());
+                if !follows {
+                    break;
+                }
+                at = next as usize;
+            }
+        }
+    }
+    at
+}
+
+pub async fn send(client: &Client, queue: i32, body: &str) -> Result<QueueOffset, CallError> {
+    let header = SendMessage {
+        producer_group: "producers".into(),
+        topic: TOPIC.into(),
+        default_topic: "TBW102".into(),
+        default_topic_queue_nums: QUEUES,
+        queue_id: QueueId(queue),
+        sys_flag: 0,
+        born_timestamp: Timestamp(1),
+        flag: 0,
+        properties: None,
+        reconsume_times: 0,
+        unit_mode: false,
+        batch: false,
+        max_reconsume_times: None,
+        broker_name: None,
+    };
+    let (reply, _) = client.call(&header, Bytes::copy_from_slice(body.as_bytes())).await?;
+    Ok(reply.queue_offset)
+}
+
+/// Sends until somebody has taken it, and says who.
+pub async fn insist(clients: &[Client], first: usize, queue: i32, body: &str) -> (usize, QueueOffset) {
+    let until = Instant::now() + PATIENCE;
+    let mut to = first;
+    loop {
+        match send(&clients[to], queue, body).await {
+            Ok(offset) => return (to, offset),
+            Err(error) => assert!(Instant::now() < until, "nobody takes messages: {error}"),
+        }
+        to = (to + 1) % clients.len();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// All messages of a queue that a node has, from the first one.
+pub async fn read_queue(client: &Client, queue: i32, count: usize) -> Vec<String> {
+    let until = Instant::now() + PATIENCE;
+    let mut found: Vec<String> = Vec::new();
+    while found.len() < count {
+        assert!(
+            Instant::now() < until,
+            "only {} of {count} messages of queue {queue} are there",
+            found.len()
+        );
+        let header = PullMessage {
+            consumer_group: "readers".into(),
+            topic: TOPIC.into(),
+            queue_id: QueueId(queue),
+            queue_offset: QueueOffset(found.len() as i64),
+            max_message_nums: 32,
+            sys_flag: 4,
+            commit_offset: QueueOffset(0),
+            suspend_timeout_millis: 0,
+            subscription: Some("*".into()),
+            subscription_version: 0,
+            expression_type: None,
+            max_message_bytes: None,
+            request_source: None,
+            proxy_forward_client_id: None,
+            lite_topic: None,
+        };
+        let Ok((_, body)) = client.call(&header, Bytes::new()).await else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let mut rest = &body[..];
+        while !rest.is_empty() {
+            let (record, size) = Record::decode(rest).unwrap();
+            assert_eq!(record.queue_offset, QueueOffset(found.len() as i64), "queue {queue}");
+            found.push(String::from_utf8(record.body.to_vec()).unwrap());
+            rest = &rest[size..];
+        }
+    }
+    found
+}
