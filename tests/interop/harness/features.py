@@ -38,7 +38,7 @@ send-chosen-queue                java,java4,go,python   a selector keeps what be
 send-no-such-queue               java,java4             a queue that the topic does not have is refused
 send-vip-channel                 java,java4             the port two below serves too
 send-same-group                  java,java4             two producers of one group; one leaves
-batch-10000                      java,java4,go,python          ten batches of a thousand, all consumed
+batch-10000                      java,java4,go           ten batches of a thousand, all consumed
 batch-reply-fields               java,java4             ids and offsets of each message in a batch
 batch-over-limit                 java                   5 MiB in one batch are refused
 topic-auto-created               java,java4,go,python   with the queues asked for, and no more than the template's

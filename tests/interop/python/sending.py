@@ -80,16 +80,6 @@ def chosen_queue(trial):
     equal("orders", 10, len(newest))
 
 
-def batch(trial):
-    topic, producer = trial.topic(4), trial.producer()
-    bodies = []
-    for round_ in range(10):
-        some = [f"{round_}/{number}" for number in range(1_000)]
-        producer.send_batch([message(topic, body, "tag") for body in some])
-        bodies += some
-    trial.consume(trial.group, topic, "tag")[0].exactly(bodies)
-
-
 def auto_created(trial):
     producer, topic = trial.producer(), trial.own("fresh")
     bodies = send_numbered(producer, topic, "m", 3)
@@ -103,6 +93,5 @@ FEATURES = {
     "send-properties": properties,
     "send-compressed": compressed,
     "send-chosen-queue": chosen_queue,
-    "batch-10000": batch,
     "topic-auto-created": auto_created,
 }

@@ -13,6 +13,7 @@ sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 
 from harness.remoting import UPDATE_TOPIC, ask, route
 from rocketmq.client import Message, Producer, PushConsumer, SendStatus
+from rocketmq.ffi import dll
 
 PATIENCE_S = 90
 POLL_S = 0.05
@@ -120,6 +121,8 @@ class Trial:
         producer = Producer(self.own(f"producer-{next(_instances)}"))
         producer.set_namesrv_addr(self.place.name_servers)
         producer.set_timeout(SEND_TIMEOUT_MS)
+        # Producers of one instance share connections, and a send fails at once whose connection another is just making.
+        dll.SetProducerInstanceName(producer._handle, f"{os.getpid()}-{next(_instances)}".encode())
         producer.start()
         self.clients.append(producer)
         return producer
