@@ -90,11 +90,12 @@ pub enum BadHalf {
     NoRoom(#[from] NotStored),
 }
 
-/// The message that commits a half.
+/// The message that commits a half. It keeps the mark of one, as in Apache's store: by it the consumers' client knows the id of
+/// the transaction.
 pub fn committed(record: &Record<'_>) -> Result<Message, BadHalf> {
     let mut message = Message::from_record(record)?;
     let (topic, queue_id) = destination(&message.properties).ok_or(BadHalf::NoDestination)?;
-    for name in [property::REAL_TOPIC, property::REAL_QUEUE_ID, property::TRANSACTION_PREPARED] {
+    for name in [property::REAL_TOPIC, property::REAL_QUEUE_ID] {
         message.properties.remove(name);
     }
     message.topic = topic;

@@ -6,6 +6,7 @@ import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAverage
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 
@@ -62,6 +63,7 @@ final class Tracing {
         String topic = trial.topic(1);
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(trial.group(), null, new AllocateMessageQueueAveragely(), true, null);
         trial.configure(consumer);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         Inbox inbox = new Inbox();
         consumer.subscribe(topic, "*");
         consumer.registerMessageListener(Trial.into(inbox));
