@@ -1,5 +1,7 @@
 """The servers that scenarios run against, all on loopback and on ports nobody else has.
 
+Their kind says whose they are: apache, ferrymq, or mixed, which is our name server with Apache's brokers.
+
     single   one asynchronous master                               its own name server
     pair     a synchronous master, which waits for its slave       its own name server
     group    three nodes that elect a leader (DLedger)             two name servers of its own
@@ -62,7 +64,7 @@ class Server:
 
 
 class NameServer(Server):
-    """Apache's name server or ours."""
+    """Apache's name server, or ours with any other kind of servers."""
 
     def __init__(self, name, kind, folder, host="127.0.0.1"):
         super().__init__(name, folder, host)
@@ -77,7 +79,7 @@ class NameServer(Server):
 
 
 class Broker(Server):
-    """Apache's broker or ours; the file of settings is the same."""
+    """Our broker, or Apache's with any other kind of servers; the file of settings is the same."""
 
     def __init__(self, name, folder, name_servers, settings, host="127.0.0.1", kind="apache"):
         super().__init__(name, folder, host)
@@ -86,7 +88,7 @@ class Broker(Server):
     def start(self):
         store = self.folder / "store"
         apache = self.java(BROKER_JVM, "org.apache.rocketmq.broker.BrokerStartup")
-        self.launch(apache if self.kind == "apache" else [ferrymq(), "broker"], {
+        self.launch([ferrymq(), "broker"] if self.kind == "ferrymq" else apache, {
             "listenPort": self.port, "bindAddress": self.host, "brokerIP1": "127.0.0.1", "brokerIP2": "127.0.0.1",
             "namesrvAddr": ";".join(server.address for server in self.name_servers), "registerNameServerPeriod": 10_000,
             "storePathRootDir": store, "storePathCommitLog": store / "commitlog", "mappedFileSizeCommitLog": 64 << 20,
@@ -139,7 +141,7 @@ class Topology:
 
 
 class Servers:
-    """The topologies that some scenarios need, with name servers of one kind."""
+    """The topologies that some scenarios need, with servers of one kind."""
 
     def __init__(self, kind, folder, needs):
         self.kind, self.folder, self.needs = kind, Path(folder), needs
@@ -191,8 +193,7 @@ class Servers:
             "dLegerGroup": "broker-group", "dLegerPeers": peers, "dLegerSelfId": f"n{node}"}) for node in range(3)])
 
     def _broker(self, name, name_servers, settings):
-        """Apache's brokers for either kind, until ours exists."""
-        return Broker(name, self.folder, name_servers, settings)
+        return Broker(name, self.folder, name_servers, settings, kind=self.kind)
 
 
 def ferrymq():
