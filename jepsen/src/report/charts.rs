@@ -59,8 +59,8 @@ impl<'s> Chart<'s> {
                 escape(detail)
             );
         }
-        let step = axis_step(series.end);
-        let mut at = 0.0;
+        let step = axis_step(series.end - series.start);
+        let mut at = (series.start / step).ceil() * step;
         while at <= series.end {
             let _ = write!(
                 out,
@@ -93,7 +93,8 @@ impl<'s> Chart<'s> {
 }
 
 fn x(series: &Series, at: f64) -> f64 {
-    LEFT + (WIDTH - LEFT - RIGHT) * at / series.end.max(0.001)
+    let (at, end) = (at - series.start, series.end - series.start);
+    LEFT + (WIDTH - LEFT - RIGHT) * at.max(0.0) / end.max(0.001)
 }
 
 /// About ten marks, at round seconds.
@@ -192,7 +193,7 @@ pub fn rate(series: &Series) -> String {
     chart.label(16.0, &format!("{most:.0}/s"));
     for outcome in [Outcome::Ok, Outcome::Fail, Outcome::Info] {
         let mut path = String::new();
-        for second in 0..=(series.end as u64) {
+        for second in (series.start as u64)..=(series.end as u64) {
             let count = counts.get(&(number(outcome), second)).copied().unwrap_or_default();
             let command = if path.is_empty() { 'M' } else { 'L' };
             let y = floor - count / most * (floor - 12.0);

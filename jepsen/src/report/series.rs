@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ferrymq_proto::position::QueueId;
 
-use crate::history::{Call, Event, EventType, Nanos, NodeId, Op, Outcome};
+use crate::history::{Call, Event, EventType, Nanos, NodeId, Op, Outcome, phases};
 
 /// One operation of a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +35,8 @@ pub struct Reign {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
+    /// Shown is what happened from here on: before it everything boots.
+    pub start: f64,
     pub end: f64,
     pub points: Vec<Point>,
     pub bands: Vec<Band>,
@@ -46,8 +48,12 @@ pub struct Series {
 }
 
 pub fn gather(history: &[Event], calls: &[Call<'_>]) -> Series {
-    let mut series =
-        Series { end: history.last().map_or(0.0, |event| event.time.seconds()), ..Series::default() };
+    let is_load = |event: &&Event| matches!(&event.op, Op::Phase(phase) if phase.phase == phases::LOAD);
+    let mut series = Series {
+        start: history.iter().find(is_load).map_or(0.0, |event| event.time.seconds().floor()),
+        end: history.last().map_or(0.0, |event| event.time.seconds()),
+        ..Series::default()
+    };
     let mut acknowledged: Vec<(Nanos, Nanos, QueueId)> = Vec::new();
     for call in calls {
         let (queue, is_send) = match &call.invoked.op {
