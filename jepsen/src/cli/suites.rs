@@ -14,7 +14,9 @@ use ferrymq_proto::json::{self, Dialect};
 
 use super::options::{STORE, system};
 use super::{CRASHED, INVALID, Refusal, UNKNOWN, VALID, results};
+use crate::cluster::storage;
 use crate::controls::CONTROLS;
+use crate::faults::Fault;
 use crate::report::summary;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -180,6 +182,7 @@ pub fn test_all(options: &SuiteOptions) -> Result<u8, Refusal> {
     fs::create_dir_all(&folder).map_err(unwritable)?;
     let mut done = load(&folder);
     let began = Instant::now();
+    let may_mount = storage::are_images_possible();
     let raft_only = chosen.replication == crate::cluster::Replication::MasterSlave;
     for case in cases(options, ours) {
         let budget_left = options.budget.is_none_or(|budget| began.elapsed() < budget);
@@ -192,6 +195,10 @@ pub fn test_all(options: &SuiteOptions) -> Result<u8, Refusal> {
         }
         if case.needs_wrong_broker && options.wrong_ferrymq.is_none() {
             println!("== {} is left out: it needs --wrong-ferrymq", case.name);
+            continue;
+        }
+        if !may_mount && needs_images(&case) {
+            println!("== {} is left out: this machine does not let us mount file systems", case.name);
             continue;
         }
         let mut words = case.words.clone();
@@ -211,6 +218,10 @@ pub fn test_all(options: &SuiteOptions) -> Result<u8, Refusal> {
     print!("{}", summary::text(&done));
     println!("{}", folder.join("index.html").display());
     Ok(worst(&done))
+}
+
+fn needs_images(case: &Case) -> bool {
+    case.words.iter().flat_map(|word| word.split(',')).flat_map(Fault::named).any(Fault::needs_images)
 }
 
 /// 255 before 2 before 1 before 0.

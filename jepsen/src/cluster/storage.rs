@@ -39,6 +39,15 @@ pub enum StorageError {
     Io(#[from] io::Error),
 }
 
+/// Whether this machine lets us have file systems of our own.
+pub fn are_images_possible() -> bool {
+    let may_mount =
+        Command::new("unshare").args(["--mount", "--propagation", "private", "--", "true"]).output();
+    rustix::process::geteuid().is_root()
+        && Path::new("/dev/loop-control").exists()
+        && may_mount.is_ok_and(|done| done.status.success())
+}
+
 /// Runs this program again in a mount namespace of its own, unless it is in one. Returns only if it is, or on an error.
 pub fn enter_private_mounts() -> Result<(), StorageError> {
     if std::env::var_os(PRIVATE).is_some() {
