@@ -101,6 +101,16 @@ impl Addresses {
         (self.host(210 + node.0), self.name_server_port).into()
     }
 
+    /// Where a node listens for its peers, if it listens for them where it listens for clients.
+    pub fn peer_at_home(&self, node: NodeId) -> SocketAddr {
+        (self.broker_host(node), self.peer(node).port()).into()
+    }
+
+    /// Where all its peers find it then.
+    pub fn peer_crossing(&self, node: NodeId) -> SocketAddr {
+        (self.advertised_host(node), self.peer(node).port()).into()
+    }
+
     /// Where a node listens for its peers.
     pub fn peer(&self, node: NodeId) -> SocketAddr {
         let port = self.peer_ports.get(usize::from(node.0)).copied().unwrap_or_default();

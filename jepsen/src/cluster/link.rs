@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::dice::Dice;
@@ -21,6 +21,8 @@ use crate::dice::Dice;
 /// How long a connection to the target may take.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 const BUFFER_BYTES: usize = 64 << 10;
+/// Connections that were handed over and not taken yet.
+const HANDED_MAX: usize = 64;
 
 /// What happens to the bytes of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,10 +80,20 @@ impl Link {
     pub async fn open(listen: SocketAddr, target: SocketAddr, seed: u64) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let listens = listener.local_addr()?;
+        Ok(Self::start(listens, Arrivals::Accepted(listener), target, seed))
+    }
+
+    /// Carries to `target` the connections that somebody hands over who listens at `listens`.
+    pub fn behind(listens: SocketAddr, target: SocketAddr, seed: u64) -> (Self, mpsc::Sender<TcpStream>) {
+        let (sender, handed) = mpsc::channel(HANDED_MAX);
+        (Self::start(listens, Arrivals::Handed(handed), target, seed), sender)
+    }
+
+    fn start(listens: SocketAddr, arrivals: Arrivals, target: SocketAddr, seed: u64) -> Self {
         let (behaviour, watched) = watch::channel(Behaviour::default());
         let counters = Arc::new(Counters::default());
-        let task = tokio::spawn(accept(listener, target, watched, Arc::clone(&counters), Dice::new(seed)));
-        Ok(Self { listens, behaviour, counters, task: task.abort_handle() })
+        let task = tokio::spawn(accept(arrivals, target, watched, Arc::clone(&counters), Dice::new(seed)));
+        Self { listens, behaviour, counters, task: task.abort_handle() }
     }
 
     pub fn behaviour(&self) -> Behaviour {
@@ -112,8 +124,27 @@ impl Drop for Link {
     }
 }
 
+/// Where connections come from.
+enum Arrivals {
+    Accepted(TcpListener),
+    Handed(mpsc::Receiver<TcpStream>),
+}
+
+impl Arrivals {
+    async fn next(&mut self) -> Option<TcpStream> {
+        match self {
+            Self::Accepted(listener) => listener.accept().await.ok().map(|(stream, _)| stream),
+            Self::Handed(handed) => match handed.recv().await {
+                Some(stream) => Some(stream),
+                // Nobody hands anything over any more.
+                None => std::future::pending().await,
+            },
+        }
+    }
+}
+
 async fn accept(
-    listener: TcpListener,
+    mut arrivals: Arrivals,
     target: SocketAddr,
     behaviour: watch::Receiver<Behaviour>,
     counters: Arc<Counters>,
@@ -123,8 +154,8 @@ async fn accept(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
+            arrived = arrivals.next() => {
+                let Some(stream) = arrived else { continue };
                 let dice = Dice::new(dice.throw());
                 connections.spawn(carry(stream, target, behaviour.clone(), Arc::clone(&counters), dice));
             }

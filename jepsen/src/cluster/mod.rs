@@ -4,6 +4,7 @@
 //! ordered pair of peers. A cut from one node to another cuts the connections that either has opened.
 
 mod addresses;
+mod crossing;
 mod link;
 mod process;
 pub mod programs;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use addresses::Addresses;
+use crossing::{Crossing, Residents};
 pub use link::{Behaviour, Link, Traffic, Way};
 use process::{Launch, Process};
 pub use storage::{Storage, StorageError, StorageKind};
@@ -73,6 +75,8 @@ pub struct Cluster {
     pub links: BTreeMap<LinkName, Link>,
     programs: Programs,
     peer_links: BTreeMap<(NodeId, NodeId), SocketAddr>,
+    crossings: Vec<Crossing>,
+    residents: Residents,
     master_link: Option<SocketAddr>,
     folder: PathBuf,
     name_server: Option<Process>,
@@ -104,6 +108,8 @@ impl Cluster {
             links: BTreeMap::new(),
             programs,
             peer_links: BTreeMap::new(),
+            crossings: Vec::new(),
+            residents: Residents::default(),
             master_link: None,
             folder: folder.to_owned(),
             name_server: None,
@@ -131,6 +137,7 @@ impl Cluster {
             let for_node = self.addresses.name_server_for(*node);
             wanted.push((LinkName::ToNameServer(*node), for_node, self.addresses.name_server()));
             match self.blueprint.system.replication {
+                Replication::Raft if self.blueprint.system.maker == Maker::Ferrymq => {}
                 Replication::Raft => {
                     let others = nodes.iter().filter(|peer| *peer != node);
                     wanted.extend(
@@ -153,6 +160,27 @@ impl Cluster {
                 _ => {}
             }
             self.links.insert(name, link);
+        }
+        if self.blueprint.system.replication == Replication::Raft
+            && self.blueprint.system.maker == Maker::Ferrymq
+        {
+            self.open_crossings(&mut dice).await?;
+        }
+        Ok(())
+    }
+
+    async fn open_crossings(&mut self, dice: &mut Dice) -> io::Result<()> {
+        for to in self.all() {
+            let (listens, target) = (self.addresses.peer_crossing(to), self.addresses.peer_at_home(to));
+            let mut links = BTreeMap::new();
+            for from in self.all().filter(|from| *from != to) {
+                let (link, hand_over) = Link::behind(listens, target, dice.throw());
+                self.peer_links.insert((from, to), listens);
+                self.links.insert(LinkName::Peers(from, to), link);
+                links.insert(from, hand_over);
+            }
+            self.peer_links.insert((to, to), listens);
+            self.crossings.push(Crossing::open(listens, self.residents.clone(), links).await?);
         }
         Ok(())
     }
@@ -213,6 +241,7 @@ impl Cluster {
             .or_else(|error| if folder.join("node.conf").is_file() { Ok(()) } else { Err(error) })?;
         let log = self.folder.join("nodes").join(node.to_string()).join("log");
         let process = Process::start(&Launch { log, ..launch })?;
+        self.residents.moved_in(node, process.id());
         if let Some(slot) = self.nodes.get_mut(usize::from(node.0)) {
             slot.process = Some(process);
             slot.down = false;
