@@ -14,9 +14,9 @@ use ferrymq_proto::code::ResponseCode;
 use ferrymq_proto::command::Command;
 use ferrymq_proto::header::{Header, Request};
 use ferrymq_proto::headers::{
-    DeleteTopic, EndTransaction, GetMaxOffset, GetMinOffset, GetTopicConfig, Heartbeat, LockQueues,
-    OffsetReply, PullMessage, PullReply, QueryConsumerOffset, SendMessageV2, SendReply, UnlockQueues,
-    UpdateConsumerOffset, UpdateGroup, UpdateTopic,
+    DeleteTopic, EndTransaction, GetTopicConfig, Heartbeat, LockQueues, PullMessage, PullReply,
+    QueryConsumerOffset, SendMessageV2, SendReply, UnlockQueues, UpdateConsumerOffset, UpdateGroup,
+    UpdateTopic,
 };
 use ferrymq_proto::json::{self, Dialect};
 use ferrymq_proto::net::{CallError, Client, Service};
@@ -40,6 +40,8 @@ const WITH_SUBSCRIPTION: i32 = 0x4;
 const PREPARED: i32 = 0x4;
 const COMMIT: i32 = 8;
 const ROLL_BACK: i32 = 12;
+/// No queue is that long.
+const FAR_AHEAD: QueueOffset = QueueOffset(1 << 40);
 /// Messages of one answer.
 const PULL_MAX: i32 = 256;
 pub const PRODUCERS: &str = "jepsen-producers";
@@ -236,17 +238,15 @@ impl Session {
         Ok(pulled)
     }
 
-    /// The offset that the next message will get.
-    pub async fn max_offset(&mut self, node: NodeId, queue: QueueId) -> Result<QueueOffset, CallError> {
-        let header = GetMaxOffset { topic: (*self.topic).into(), queue_id: queue, committed: true };
-        let (reply, _): (OffsetReply, _) = self.client(node).call(&header, Bytes::new()).await?;
-        Ok(reply.offset)
-    }
-
-    pub async fn min_offset(&mut self, node: NodeId, queue: QueueId) -> Result<QueueOffset, CallError> {
-        let header = GetMinOffset { topic: (*self.topic).into(), queue_id: queue };
-        let (reply, _): (OffsetReply, _) = self.client(node).call(&header, Bytes::new()).await?;
-        Ok(reply.offset.max(QueueOffset(0)))
+    /// The first offset of a queue, and the one that its next message will get. Whoever does not lead answers only those who
+    /// pull, so they are asked for by a pull that is too far ahead.
+    pub async fn ends(
+        &mut self,
+        node: NodeId,
+        queue: QueueId,
+    ) -> Result<(QueueOffset, QueueOffset), CallError> {
+        let pulled = self.pull(node, queue, FAR_AHEAD).await?;
+        Ok((pulled.min.max(QueueOffset(0)), pulled.max.max(QueueOffset(0))))
     }
 
     pub async fn commit(

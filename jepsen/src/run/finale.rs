@@ -98,8 +98,8 @@ impl Finale<'_> {
 
     async fn difference(&self, session: &mut crate::client::Session, leader: NodeId) -> Option<String> {
         for queue in (0..self.stage.queues).map(QueueId) {
-            let expected = match session.max_offset(leader, queue).await {
-                Ok(max) => max,
+            let expected = match session.ends(leader, queue).await {
+                Ok((_, max)) => max,
                 Err(error) => {
                     return Some(format!(
                         "{leader} does not say how long queue {queue} is ({})",
@@ -108,9 +108,9 @@ impl Finale<'_> {
                 }
             };
             for node in self.stage.directory.nodes().filter(|node| *node != leader) {
-                match session.max_offset(node, queue).await {
-                    Ok(max) if max == expected => {}
-                    Ok(max) => {
+                match session.ends(node, queue).await {
+                    Ok((_, max)) if max == expected => {}
+                    Ok((_, max)) => {
                         return Some(format!(
                             "queue {queue} has {max} messages on {node} and {expected} on {leader}"
                         ));
@@ -196,8 +196,7 @@ async fn read_all(
     node: NodeId,
     queue: QueueId,
 ) -> Result<(QueueOffset, QueueOffset, Vec<crate::history::Seen>), CallError> {
-    let min = session.min_offset(node, queue).await?;
-    let max = session.max_offset(node, queue).await?;
+    let (min, max) = session.ends(node, queue).await?;
     let mut seen = Vec::new();
     let mut cursor = min;
     while cursor < max {
