@@ -27,6 +27,7 @@ mod ping;
 mod remote;
 mod server;
 mod signals;
+mod store;
 mod topic;
 mod version;
 
@@ -59,6 +60,8 @@ enum Command {
     Message(message::Arguments),
     Dlq(dlq::Arguments),
     Explain(explain::Arguments),
+    #[command(subcommand)]
+    Store(store::Command),
     /// Print the version.
     Version,
     /// For those who build ferrymq.
@@ -80,6 +83,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Message(arguments) => message::run(&arguments),
         Command::Dlq(arguments) => dlq::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Store(command) => store::run(&command),
         Command::Version => version::run(),
         Command::Config(command) => config::run(&command),
     }

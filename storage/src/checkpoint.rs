@@ -27,7 +27,7 @@ const CRC_BYTES: usize = 4;
 /// Of `derived.written`. It lies within one sector.
 const WRITTEN_BYTES: usize = 128;
 /// Of Apache's file: one page.
-const APACHES_BYTES: u64 = 4096;
+const APACHES_BYTES: usize = 4096;
 const INDEX_NAME_BYTES: usize = 17;
 
 /// How far the files are good.
@@ -138,14 +138,17 @@ pub(crate) fn read_apaches(disk: &dyn Disk, folder: &Path) -> Result<Option<[Tim
 /// What Apache's checkpoint says of ours: up to when records were stored that are in the log, in the queues and in the index.
 pub(crate) fn apaches_content(good: &Good) -> Vec<u8> {
     let (stored, indexed) = (good.last_store_time, good.index.header.end_time);
-    // The last two are of a slave and of a group that elects its master: there is none.
-    [stored.0, stored.0, indexed.0, 0, 0].into_iter().flat_map(i64::to_be_bytes).collect()
+    let mut content: Vec<u8> =
+        [stored, stored, indexed].into_iter().flat_map(|time| time.0.to_be_bytes()).collect();
+    // What follows is of a slave, and of a group that elects its master: there is none.
+    content.resize(APACHES_BYTES, 0);
+    content
 }
 
-/// Whether Apache's checkpoint begins with that, and says no more.
+/// Whether Apache's checkpoint is that.
 pub(crate) fn is_apaches_content(disk: &dyn Disk, folder: &Path, content: &[u8]) -> Result<bool, PathError> {
     let bytes = read(disk, &apaches_path(folder))?.unwrap_or_default();
-    Ok(bytes.strip_prefix(content).is_some_and(|rest| rest.iter().all(|byte| *byte == 0)))
+    Ok(bytes == content)
 }
 
 fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, PathError> {
@@ -244,9 +247,6 @@ impl Checkpoint {
         let times = apaches_content(good);
         let write = || {
             let file = open_or_create(&*self.disk, &path)?;
-            if file.bytes()? < APACHES_BYTES {
-                file.truncate(APACHES_BYTES)?;
-            }
             file.write_at(&mut [IoSlice::new(&times)], 0)?;
             file.sync_data()
         };

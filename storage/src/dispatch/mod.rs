@@ -7,6 +7,7 @@
 //! In an orderly end comes [`Derived::close`] before the log is closed, and after the threads have ended.
 
 mod derived;
+mod forget;
 mod opening;
 mod progress;
 mod restart;
@@ -30,6 +31,7 @@ use crate::queues::entry::{Labels, QueueEntry, is_queued};
 use crate::scan::records::{PlacedRecord, RecordsError, Window};
 
 pub use derived::{Derived, DerivedSettings, OpenDerivedError};
+pub use forget::forget;
 pub use progress::Dispatched;
 pub use restart::QueueEnd;
 pub use threads::DerivedThreads;

@@ -102,11 +102,11 @@ impl QueueFiles {
 
     /// Of the file behind the one with this base.
     pub fn next_base(&self, base: QueueOffset) -> QueueOffset {
-        QueueOffset(base.0 + self.entries as i64)
+        QueueOffset(base.0.saturating_add_unsigned(self.entries))
     }
 
     pub fn path(&self, place: &Place, base: QueueOffset) -> PathBuf {
-        place.folder.join(segment::name(LogOffset(base.0 * ENTRY_BYTES as i64)))
+        place.folder.join(segment::name(LogOffset(base.0.saturating_mul(ENTRY_BYTES as i64))))
     }
 
     /// The bases of the files that a queue has. They follow each other without a gap.
@@ -168,7 +168,7 @@ impl QueueFiles {
                 let read = file.read_at(part.as_flattened_mut(), position);
                 read.map_err(failed_at(&self.path(place, base)))?;
             }
-            at = QueueOffset(at.0 + part.len() as i64);
+            at = QueueOffset(at.0.saturating_add(part.len() as i64));
             rest = behind;
         }
         Ok(entries)
@@ -183,7 +183,7 @@ impl QueueFiles {
             let (part, behind) = rest.split_at(in_file.min(rest.len()));
             let written = self.write_file(place, base, at, part);
             written.map_err(failed_at(&self.path(place, base)))?;
-            at = QueueOffset(at.0 + part.len() as i64);
+            at = QueueOffset(at.0.saturating_add(part.len() as i64));
             rest = behind;
         }
         Ok(())

@@ -183,7 +183,7 @@ impl IndexCheck {
         if open.has_fault {
             return Ok(());
         }
-        let found = open.check_end(slots_written);
+        let found = open.check_end(self.sizes, slots_written);
         let found = found.map_err(|source| OpenError::Io { path: open.path.clone(), source })?;
         if let Some((position, problem)) = found {
             self.findings.push(Fault::Index { path: open.path, position, problem }.affects());
@@ -251,7 +251,7 @@ impl OpenIndex {
         Ok((entry, if entry.previous == previous { Ok(()) } else { Err(number) }))
     }
 
-    fn check_end(&self, slots_written: bool) -> io::Result<Option<(u64, IndexProblem)>> {
+    fn check_end(&self, sizes: Sizes, slots_written: bool) -> io::Result<Option<(u64, IndexProblem)>> {
         let mut header = [0; HEADER_BYTES as usize];
         self.file.read_at(&mut header, 0)?;
         let mut expected = Header { slots_used: self.slots_used, end_offset: self.last, ..self.header };
@@ -263,6 +263,11 @@ impl OpenIndex {
         let is_ahead = !slots_written && Header::decode(&header).next > self.header.next;
         if self.header != expected || header != expected.encode() && !is_ahead {
             return Ok(Some((0, IndexProblem::Header)));
+        }
+        let mut none = [0; ENTRY_BYTES as usize];
+        self.file.read_at(&mut none, sizes.entry_at(0))?;
+        if none != [0; ENTRY_BYTES as usize] {
+            return Ok(Some((sizes.entry_at(0), IndexProblem::Stray(0))));
         }
         if !slots_written {
             return Ok(None);

@@ -17,6 +17,7 @@ use crate::scan::records::PlacedRecord;
 
 /// Of one queue, that are read at once. There may be very many queues.
 const CHUNK_ENTRIES: usize = 64;
+const OFFSET_MAX: i64 = i64::MAX / 1024;
 /// Of one finding, that are named.
 const MESSAGES_NAMED: usize = 10;
 
@@ -88,7 +89,12 @@ impl QueueCheck {
             // The topic was removed and made anew in between.
             *seen = Seen::from(at);
         }
-        seen.next = QueueOffset(at.0 + 1);
+        seen.next = QueueOffset(at.0.saturating_add(1));
+        // No queue gets as long as a damaged number may say, and no file begins there.
+        if !(0..OFFSET_MAX).contains(&at.0) {
+            seen.problem.get_or_insert((at, EntryProblem::Missing(placed.offset)));
+            return Ok(());
+        }
         if seen.chunk_at > at || at.0 - seen.chunk_at.0 >= seen.chunk.len() as i64 {
             seen.chunk = self.found.files.read(&queue.place, at, CHUNK_ENTRIES)?;
             seen.chunk_at = at;
@@ -165,8 +171,8 @@ impl QueueCheck {
         let extent = self.found.extent(queue)?;
         let Ok((begin, files_end, _)) = extent else { return Ok(None) };
         let next = seen.map_or(files_end, |seen| seen.next);
-        let behind = self.found.files.read(&queue.place, next, CHUNK_ENTRIES)?;
-        for (at, raw) in (next.0..).map(QueueOffset).zip(&behind) {
+        let behind = self.found.files.read(&queue.place, next.min(files_end), CHUNK_ENTRIES)?;
+        for (at, raw) in (next.min(files_end).0..).map(QueueOffset).zip(&behind) {
             if *raw != RawEntry::default() && !self.is_ahead(raw) {
                 return Ok(Some((at, EntryProblem::Stray)));
             }

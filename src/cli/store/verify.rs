@@ -1,0 +1,149 @@
+//! `ferrymq store verify FOLDER`: whether a store is whole.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+use ferrymq_proto::json::Writer;
+use ferrymq_storage::OpenError;
+use ferrymq_storage::verify::{Affected, Expected, Finding, Verified, verify};
+
+use super::inspect::layout_name;
+use super::progress::Bar;
+use super::{IndexSizes, Output, Target, array, complain, integer, print_json, string, truth};
+
+const SCHEMA: &str = "ferrymq.store.verify/1";
+
+/// Check every checksum of a store, how its parts follow each other, and that queues and index agree with the log. Ends with 1
+/// if anything is damaged.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    target: Target,
+
+    #[command(flatten)]
+    index: IndexSizes,
+
+    /// Take the times in the queues of delayed messages as they are: the broker has other delay levels than the usual ones
+    /// (messageDelayLevel).
+    #[arg(long)]
+    other_delay_levels: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode, OpenError> {
+    let look = arguments.target.open()?;
+    if look.is_in_use()? {
+        let folder = arguments.target.folder.display();
+        complain(&format!(
+            "error: a broker has {folder} open; what it is about to write would count as damage\n help: stop the broker, or \
+             verify a copy\n"
+        ));
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut expected = Expected {
+        index_slots: arguments.index.index_slots,
+        index_entries: arguments.index.index_entries,
+        ..Expected::default()
+    };
+    if arguments.other_delay_levels {
+        expected.delay_levels = None;
+    }
+    let mut bar = Bar::new();
+    let verified = verify(&look, &expected, &mut |progress| bar.show(progress));
+    bar.end();
+    let verified = verified?;
+    match arguments.target.output {
+        Output::Text => super::print(&text(&verified)),
+        Output::Json => print_json(SCHEMA, |writer| json(writer, &verified)),
+    }
+    Ok(if verified.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn text(verified: &Verified) -> String {
+    let mut text = String::new();
+    for finding in &verified.findings {
+        text += &format!("DAMAGED {}\n  {}\n", finding.fault, affected(finding));
+    }
+    // Writing to a string does not fail.
+    let _ = write_summary(verified, &mut text);
+    text
+}
+
+fn affected(finding: &Finding) -> String {
+    match &finding.affected {
+        Affected::Messages { count: 0, .. } => "affects no message that is in a queue".to_owned(),
+        Affected::Messages { count, first } => {
+            let names: Vec<String> = first
+                .iter()
+                .map(|message| format!("{}/{} at {}", message.topic, message.queue, message.offset))
+                .collect();
+            let more = if *count > first.len() as u64 { ", …" } else { "" };
+            format!("affects {count} messages: {}{more}", names.join(", "))
+        }
+        Affected::Readers => "affects readers of the queue; `ferrymq store rebuild` heals it".to_owned(),
+        Affected::Searches => "affects searches by key; `ferrymq store rebuild` heals it".to_owned(),
+        Affected::Nobody => "affects nobody: it is made anew when a broker opens the store".to_owned(),
+    }
+}
+
+fn write_summary(verified: &Verified, text: &mut String) -> std::fmt::Result {
+    let Verified { records, frames, start, end, .. } = verified;
+    let layout = layout_name(verified.layout);
+    write!(text, "{layout} log from {start} to {end}: {records} records")?;
+    if *frames > 0 {
+        write!(text, " in {frames} frames")?;
+    }
+    if verified.summed_bytes > 0 {
+        write!(text, ", {} bytes with a checksum beside them", verified.summed_bytes)?;
+    }
+    writeln!(text)?;
+    if verified.are_sums_void {
+        writeln!(text, "Apache's broker has had the store: no checksums beside the log count")?;
+    }
+    if let Some(damage) = &verified.torn {
+        writeln!(text, "torn tail at {end}, which is no damage and is cut off at the next start: {damage}")?;
+    }
+    match verified.derived_to {
+        Some(to) => writeln!(text, "queues and index were compared with the log up to {to}")?,
+        None => writeln!(text, "queues and index were not compared with the log")?,
+    }
+    match verified.findings.len() {
+        0 => writeln!(text, "sound"),
+        count => writeln!(text, "damaged in {count} places"),
+    }
+}
+
+fn json(writer: &mut Writer, verified: &Verified) {
+    truth(writer, "isSound", verified.findings.is_empty());
+    string(writer, "layout", layout_name(verified.layout));
+    integer(writer, "start", verified.start.0);
+    integer(writer, "confirmed", verified.confirmed.0);
+    integer(writer, "durable", verified.durable.0);
+    integer(writer, "end", verified.end.0);
+    integer(writer, "records", verified.records);
+    integer(writer, "frames", verified.frames);
+    integer(writer, "summedBytes", verified.summed_bytes);
+    truth(writer, "sumsAreVoid", verified.are_sums_void);
+    if let Some(damage) = &verified.torn {
+        string(writer, "tornTail", &damage.to_string());
+    }
+    if let Some(to) = verified.derived_to {
+        integer(writer, "derivedComparedTo", to.0);
+    }
+    array(writer, "findings", &verified.findings, |writer, finding| {
+        string(writer, "kind", finding.fault.kind());
+        if let Some(path) = finding.fault.path() {
+            string(writer, "path", &path.display().to_string());
+        }
+        string(writer, "problem", &finding.fault.to_string());
+        string(writer, "effect", &affected(finding));
+        if let Affected::Messages { count, first } = &finding.affected {
+            integer(writer, "messagesAffected", *count);
+            array(writer, "firstMessages", first, |writer, message| {
+                string(writer, "topic", message.topic.as_str());
+                integer(writer, "queue", message.queue.0);
+                integer(writer, "offset", message.offset.0);
+            });
+        }
+    });
+}
