@@ -4,7 +4,7 @@
 //! Without `FERRYMQ_ALL_FLIPS=1` only every [`STEP`]th bit is flipped.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use ferrymq_proto::record::property;
@@ -111,7 +111,7 @@ fn kind(path: &Path) -> String {
     below.components().next().unwrap().as_os_str().to_str().unwrap().to_owned()
 }
 
-fn check_found(disk: &SimulatedDisk, path: &PathBuf, bit: u64, layout: Layout) {
+fn check_found(disk: &SimulatedDisk, path: &Path, bit: u64, layout: Layout) {
     let found = match look_over(disk) {
         Err(error) => error.to_string(),
         Ok(verified) => {
