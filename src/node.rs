@@ -322,8 +322,10 @@ fn assemble(
         broker: config.identity.name.clone(),
         host: address,
     };
-    let transactions = Arc::new(Transactions::new(transactions, rules::transaction_rules(config)));
-    let replies = Replies::new(Arc::clone(&clients), posting.clone(), address, config.produce.stores_replies);
+    let transactions = Transactions::new(transactions, Live::new(desk.follow(), rules::transaction_rules));
+    let transactions = Arc::new(transactions);
+    let stores_replies = Live::new(desk.follow(), |config| config.produce.stores_replies);
+    let replies = Replies::new(Arc::clone(&clients), posting.clone(), address, stores_replies);
     let scope = match config.mode {
         Mode::Raft(_) => Scope::Room,
         Mode::Master | Mode::Slave { .. } => Scope::Log,

@@ -18,6 +18,7 @@ use super::clients::{Clients, ask_over, request};
 use super::message::Message;
 use super::posting::Posting;
 use crate::clock;
+use crate::config::live::Live;
 use crate::refusal::Refusal;
 use crate::replication::Stored;
 
@@ -31,7 +32,7 @@ pub struct Replies {
     clients: Arc<Clients>,
     posting: Posting,
     host: SocketAddr,
-    are_stored: bool,
+    are_stored: Live<bool>,
     places: Semaphore,
 }
 
@@ -55,7 +56,7 @@ pub enum NotPushed {
 }
 
 impl Replies {
-    pub fn new(clients: Arc<Clients>, posting: Posting, host: SocketAddr, are_stored: bool) -> Self {
+    pub fn new(clients: Arc<Clients>, posting: Posting, host: SocketAddr, are_stored: Live<bool>) -> Self {
         Self { clients, posting, host, are_stored, places: Semaphore::new(PUSHED_MAX) }
     }
 
@@ -68,7 +69,7 @@ impl Replies {
         if let Err(reason) = &pushed {
             tracing::warn!(%reason, replier = %reply.born_host, "a reply did not reach its requester");
         }
-        if !self.are_stored {
+        if !self.are_stored.get() {
             return Ok(Sent { pushed, stored: None });
         }
         let stored = self.posting.store(reply).await;

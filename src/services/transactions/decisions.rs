@@ -64,7 +64,7 @@ impl Transactions {
         let age = clock::now().0.saturating_sub(half.born.0);
         // Who wants to be left alone that long is expected to have decided by then.
         if let Some(immunity) = half.immunity_ms.filter(|_| !ending.answers)
-            && age > immunity.max(self.rules.timeout_ms)
+            && age > immunity.max(self.rules.get().timeout_ms)
         {
             return Err(Refusal::IllegalOperation(format!(
                 "the transaction is {age} ms old, and its producer will be asked"
@@ -104,7 +104,7 @@ impl Transactions {
     fn tell_decided(&self, lead: Lead) {
         let Ok(unmarked) = self.with(lead, |table| table.unmarked()) else { return };
         self.decided.notify_one();
-        if unmarked * MARK_BYTES >= self.rules.marks_bytes_max {
+        if unmarked * MARK_BYTES >= self.rules.get().marks_bytes_max {
             self.much_decided.notify_one();
         }
     }
@@ -113,11 +113,11 @@ impl Transactions {
         loop {
             self.decided.notified().await;
             // The first one waits for others, so that they share a record.
-            let _ = timeout(self.rules.marks_interval, self.much_decided.notified()).await;
+            let _ = timeout(self.rules.get().marks_interval, self.much_decided.notified()).await;
             let Some(lead) = self.leads() else { continue };
             if let Err(reason) = self.mark_all(lead).await {
                 tracing::warn!(%reason, "decided transactions are not marked as such");
-                sleep(self.rules.marks_interval).await;
+                sleep(self.rules.get().marks_interval).await;
                 self.decided.notify_one();
             }
             if let Err(error) = self.read_on(lead).await {
@@ -129,10 +129,11 @@ impl Transactions {
 
     /// Writes the marks of all that is decided.
     pub(super) async fn mark_all(&self, lead: Lead) -> Result<(), NotStored> {
+        let bytes_max = self.rules.get().marks_bytes_max;
         loop {
             let end = self.parts.archive.log().written();
             let (marking, commits_from) = self.with(lead, |table| {
-                let marking = table.take_unmarked(self.rules.marks_bytes_max);
+                let marking = table.take_unmarked(bytes_max);
                 let commits_from = table.commits_from(&marking, end);
                 (marking, commits_from)
             })?;

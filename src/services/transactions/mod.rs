@@ -37,6 +37,7 @@ use super::message::MessageLimits;
 use super::offsets::Offsets;
 use super::posting::Posting;
 use super::topics::Topics;
+use crate::config::live::Live;
 use crate::refusal::Refusal;
 use crate::replication::NotStored;
 
@@ -73,7 +74,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Transactions {
     parts: Parts,
-    rules: TransactionRules,
+    rules: Live<TransactionRules>,
     /// What is open, while this node leads and has read it.
     led: Mutex<Option<Led>>,
     /// Held while what is open is read: by one at a time.
@@ -97,7 +98,7 @@ struct Led {
 struct Lead(i64);
 
 impl Transactions {
-    pub fn new(parts: Parts, rules: TransactionRules) -> Self {
+    pub fn new(parts: Parts, rules: Live<TransactionRules>) -> Self {
         Self {
             parts,
             rules,

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::halves::{self, BadHalf};
 use super::reading::half_topic;
 use super::table::{Half, Root};
-use super::{Lead, NO_LIMITS, Transactions};
+use super::{Lead, NO_LIMITS, TransactionRules, Transactions};
 use crate::clock;
 use crate::refusal::Refusal;
 use crate::replication::{Batch, NotStored, Stored};
@@ -47,6 +47,19 @@ struct Rewritten {
     message: Message,
 }
 
+/// What is due for a half that keeps `later` others from being forgotten.
+fn step(rules: &TransactionRules, half: &Half, now: Timestamp, later: i64) -> Option<Step> {
+    let age = now.0.saturating_sub(half.born.0);
+    if half.checks >= rules.checks_max || age > rules.kept_ms {
+        return Some(Step::GiveUp);
+    }
+    // Of one that was born in the future nobody knows how old it is.
+    if age < 0 || age > half.immunity_ms.unwrap_or(rules.timeout_ms) {
+        return Some(Step::Ask);
+    }
+    (later > HELD_UP_MAX).then_some(Step::Move)
+}
+
 /// Why a half was not written again.
 #[derive(Debug)]
 enum Fate {
@@ -61,7 +74,7 @@ impl Transactions {
             tracing::debug!(%error, "open transactions are not read");
         }
         loop {
-            sleep(self.rules.check_interval).await;
+            sleep(self.rules.get().check_interval).await;
             if let Err(error) = self.ask_all(clock::now()).await {
                 tracing::debug!(%error, "producers are not asked");
             }
@@ -72,9 +85,10 @@ impl Transactions {
     pub(super) async fn ask_all(&self, now: Timestamp) -> Result<(), Refusal> {
         let lead = self.lead().await?;
         self.read_on(lead).await?;
+        let rules = self.rules.get();
         let due: Vec<_> = self.with(lead, |table| {
             let later = |half: &Half| table.next().0 - half.queue_offset.0;
-            table.waiting().filter_map(|half| Some((*half, self.step(half, now, later(half))?))).collect()
+            table.waiting().filter_map(|half| Some((*half, step(&rules, half, now, later(half))?))).collect()
         })?;
         if due.iter().any(|(_, step)| *step == Step::GiveUp) {
             self.parts.topics.ensure_given_up().await?;
@@ -84,19 +98,6 @@ impl Transactions {
         self.mark_all(lead).await?;
         self.note_progress(lead);
         Ok(())
-    }
-
-    /// What is due for a half that keeps `later` others from being forgotten.
-    fn step(&self, half: &Half, now: Timestamp, later: i64) -> Option<Step> {
-        let age = now.0.saturating_sub(half.born.0);
-        if half.checks >= self.rules.checks_max || age > self.rules.kept_ms {
-            return Some(Step::GiveUp);
-        }
-        // Of one that was born in the future nobody knows how old it is.
-        if age < 0 || age > half.immunity_ms.unwrap_or(self.rules.timeout_ms) {
-            return Some(Step::Ask);
-        }
-        (later > HELD_UP_MAX).then_some(Step::Move)
     }
 
     /// Writes again what fits into one batch, and asks. Returns how many halves were looked at.
