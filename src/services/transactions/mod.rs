@@ -22,9 +22,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ferrymq_proto::name::BrokerName;
-use ferrymq_proto::position::QueueOffset;
-use tokio::sync::Notify;
+use ferrymq_proto::position::{LogOffset, QueueOffset};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 pub use decisions::{Ending, Outcome};
 pub use halves::prepare;
@@ -43,6 +44,9 @@ use crate::replication::NotStored;
 
 /// Who has progress in the queues of halves and marks.
 const GROUP: &str = "CID_RMQ_SYS_TRANS";
+
+/// How long the end of this node waits for its log.
+const DURABLE_WAIT: Duration = Duration::from_secs(5);
 
 /// What was stored once may be stored again, whatever the limit is now.
 const NO_LIMITS: MessageLimits = MessageLimits { body_bytes_max: usize::MAX };
@@ -91,6 +95,8 @@ pub struct Transactions {
 struct Led {
     term: i64,
     table: Table,
+    /// Progress that may be noted once the log is durable up to there: a power loss must not take what it stands on.
+    held: Option<(Progress, LogOffset)>,
 }
 
 /// A term in which this node leads and knows what is open.
@@ -124,6 +130,7 @@ impl Transactions {
         if let Err(error) = self.read_on(lead).await {
             tracing::warn!(%error, "halves cannot be read");
         }
+        self.wait_durable().await;
         self.note_progress(lead);
     }
 
@@ -160,7 +167,7 @@ impl Transactions {
         if table.unmarked() > 0 {
             self.decided.notify_one();
         }
-        *self.led.lock().unwrap_or_else(PoisonError::into_inner) = Some(Led { term, table });
+        *self.led.lock().unwrap_or_else(PoisonError::into_inner) = Some(Led { term, table, held: None });
         Ok(Lead(term))
     }
 
@@ -199,13 +206,47 @@ impl Transactions {
 
     /// Says from where on the next leader has to read.
     fn note_progress(&self, lead: Lead) {
-        let Ok(progress) = self.with(lead, Table::progress) else { return };
+        let Some(progress) = self.durable_progress(lead) else { return };
         // Marks that were passed mean nothing without the halves that were passed before.
         let places = [(reading::half_topic(), progress.halves), (reading::mark_topic(), progress.marks)];
         for (topic, next) in places {
             if self.parts.offsets.find(GROUP, topic.as_str(), QUEUE) != Some(next) {
                 self.parts.offsets.commit(GROUP, &topic, QUEUE, next);
             }
+        }
+    }
+
+    /// The newest progress that is known to stand on what is durable.
+    fn durable_progress(&self, lead: Lead) -> Option<Progress> {
+        let log = self.parts.archive.log();
+        let mut led = self.led.lock().unwrap_or_else(PoisonError::into_inner);
+        let led = led.as_mut().filter(|led| led.term == lead.0)?;
+        let newest = (led.table.progress(), log.written());
+        let durable = log.durable();
+        if durable >= newest.1 {
+            led.held = None;
+            return Some(newest.0);
+        }
+        match led.held {
+            Some((_, at)) if durable < at => None,
+            held => {
+                led.held = Some(newest);
+                held.map(|(progress, _)| progress)
+            }
+        }
+    }
+
+    /// Waits until all that is written now is durable, but not for ever.
+    async fn wait_durable(&self) {
+        let (done, durable) = oneshot::channel();
+        let log = self.parts.archive.log();
+        let tell = move |_| {
+            // Nobody waits any more.
+            let _ = done.send(());
+        };
+        log.when_durable(log.written(), Box::new(tell));
+        if timeout(DURABLE_WAIT, durable).await.is_err() {
+            tracing::warn!("the log is not durable yet: decided transactions will be read again");
         }
     }
 }

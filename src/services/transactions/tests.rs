@@ -16,6 +16,7 @@ use ferrymq_proto::net::{Call, Client, Service};
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::message_id::OffsetMessageId;
 use ferrymq_proto::record::{Record, property};
+use ferrymq_storage::Window;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -33,6 +34,7 @@ const TOPIC: &str = "orders";
 const SETTINGS: &[&str] = &[
     "brokerIP1=127.0.0.1",
     "mappedFileSizeCommitLog=1048576",
+    "flushIntervalCommitLog=3600000",
     "messageIndexEnable=false",
     "mappedFileSizeConsumeQueue=20000",
     "transactionTimeOut=1000",
@@ -202,14 +204,34 @@ impl Stage {
         format!("halves {} marks {}", progress.halves, progress.marks)
     }
 
-    /// Goes on with what a killed process would have left behind.
-    async fn crash(self) -> Self {
+    /// Goes on with what a killed process would have left behind, or a machine that lost the last `torn` records.
+    async fn crash(self, torn: usize) -> Self {
         let copy = TempDir::new().expect("a folder");
+        let end = self.records().into_iter().rev().nth(torn).expect("so many records");
         copy_folder(&self.root, copy.path());
+        if torn > 0 {
+            cut_log(copy.path(), end);
+        }
         let (places, mut folders) = (self.places.clone(), vec![copy]);
         let root = folders[0].path().to_owned();
         folders.extend(self.stop().await);
         Self { places, folders, ..Self::open(&root).await }
+    }
+
+    /// Where the records of the log begin, and its end.
+    fn records(&self) -> Vec<LogOffset> {
+        let (log, mut at, mut begins) = (self.broker.archive.log(), LogOffset(0), vec![]);
+        let end = log.confirmed().offset;
+        while at < end {
+            let window = Window::read(log, at, end).expect("records");
+            let mut pieces = window.pieces();
+            while let Some(record) = pieces.next_record().expect("records") {
+                begins.push(record.offset);
+            }
+            at = pieces.position();
+        }
+        begins.push(end);
+        begins
     }
 
     async fn restart(self) -> Self {
@@ -243,6 +265,18 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// Leaves nothing of the log behind `end`, nor what would tell that there was more.
+fn cut_log(store: &Path, end: LogOffset) {
+    let segment = store.join("commitlog").join("00000000000000000000");
+    let mut bytes = std::fs::read(&segment).expect("a segment");
+    bytes[end.0 as usize..].fill(0);
+    std::fs::write(&segment, bytes).expect("a segment");
+    for derived in ["store.meta", "derived.written", "derived.synced", "checkpoint"] {
+        drop(std::fs::remove_file(store.join(derived)));
+    }
+    drop(std::fs::remove_dir_all(store.join("consumequeue")));
+}
+
 /// Plays lines of `command -> what it says`.
 async fn play(script: &str) {
     let mut stage = Stage::new().await;
@@ -267,7 +301,7 @@ async fn play(script: &str) {
                 String::new()
             }
             "crash" => {
-                stage = stage.crash().await;
+                stage = stage.crash(name.parse().unwrap_or_default()).await;
                 String::new()
             }
             "restart" => {
@@ -360,6 +394,7 @@ async fn producers_are_asked_until_it_is_given_up() {
         half b
         ask 0 ->
         ask 2000 -> a:1 b:1
+        mark
         progress -> halves 2 marks 1
         commit b -> 0
         ask 2000 -> a:2
@@ -470,6 +505,39 @@ async fn nothing_is_forgotten_or_done_twice_after_a_crash() {
     .await;
 }
 
+/// A classic log may end within a batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_was_written_together_any_part_may_be_lost() {
+    play(
+        "
+        half a
+        half b
+        ask 2000 -> a:1 b:1
+        found RMQ_SYS_TRANS_HALF_TOPIC -> a b a b
+        crash 1
+        found RMQ_SYS_TRANS_HALF_TOPIC -> a b a b
+        found RMQ_SYS_TRANS_OP_HALF_TOPIC ->
+        commit a@0 -> 0
+        commit a@1 -> 0
+        found -> a
+        ask 2000 -> b:2
+        crash 1
+        commit a@0 -> 0
+        crash 2
+        ask 2000 -> b:2
+        commit b@0 -> 0
+        commit a@1 -> 0
+        found -> a b
+        crash 1
+        found -> a
+        ask 2000 -> b:3
+        commit b -> 0
+        found -> a b
+        ",
+    )
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delay_begins_with_the_commit() {
     play(
@@ -508,7 +576,7 @@ async fn what_was_given_up_can_be_resumed() {
     transactions.resume(&given_up).await.expect("resumed already");
     assert_eq!(stage.ask(2000).await, "a:1");
     assert_eq!(stage.end("a", 8, "p").await, "0");
-    let mut stage = stage.crash().await;
+    let mut stage = stage.crash(0).await;
     assert_eq!(stage.ask(2000).await, "");
     assert_eq!(stage.found(TOPIC), "a");
     stage.stop().await;
