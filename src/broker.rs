@@ -18,6 +18,7 @@ use crate::services::arrivals::Arrivals;
 use crate::services::assignment::Assignment;
 use crate::services::clients::Clients;
 use crate::services::consumption::Consumption;
+use crate::services::delays::Delays;
 use crate::services::filters::Filters;
 use crate::services::groups::Groups;
 use crate::services::keeping::Keeping;
@@ -52,6 +53,7 @@ pub struct Broker {
     pub produce: Produce,
     pub retries: Retries,
     pub recall: Recall,
+    pub delays: Arc<Delays>,
     pub pull: Pull,
     pub pull_rules: PullRules,
     pub filters: Filters,
@@ -91,6 +93,8 @@ impl Broker {
         running.spawn(async move { statistics.run().await });
         let keeping = Arc::clone(&self.keeping);
         running.spawn(async move { keeping.run().await });
+        let delays = Arc::clone(&self.delays);
+        running.spawn(async move { delays.run().await });
         running
     }
 

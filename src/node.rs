@@ -10,6 +10,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ferrymq_proto::bodies::TimerCheckpoint;
+use ferrymq_proto::name::NameError;
 use ferrymq_proto::net::{self, Client};
 use ferrymq_storage::Layout;
 use ferrymq_storage::cold::ColdReads;
@@ -27,10 +29,12 @@ use crate::replication::raft::Raft;
 use crate::replication::{Replicator, SharedTables, Writer};
 use crate::server::Counter;
 use crate::services::archive::Archive;
-use crate::services::arrivals::{self, Arrivals};
+use crate::services::arrivals;
 use crate::services::assignment::Assignment;
 use crate::services::clients::Clients;
 use crate::services::consumption::Consumption;
+use crate::services::delays::timers::TimerSettings;
+use crate::services::delays::{self, Delays, Saving};
 use crate::services::filters::Filters;
 use crate::services::keeping::{Keeping, Scope};
 use crate::services::message::MessageLimits;
@@ -49,7 +53,7 @@ use crate::services::vitals::Vitals;
 use crate::services::{groups::Groups, offsets::Offsets, order_locks::OrderLocks};
 use crate::state::files::{ConfigFolder, FileError};
 use crate::state::{GroupRules, Tables};
-use crate::store::{self, Opened, Store, StoreError};
+use crate::store::{self, Opened, Store, StoreError, Waking};
 use crate::system_tables::{SystemTables, SystemTablesError};
 
 /// Threads that may wait for the disk, and reads that may wait for one of them.
@@ -62,6 +66,8 @@ pub enum StartError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("{0}")]
     Store(#[from] StoreError),
+    #[error("{0}")]
+    Name(#[from] NameError),
     #[error("{0}")]
     Tables(#[from] FileError),
     #[error("{0}")]
@@ -108,13 +114,13 @@ impl Node {
         let bound = sockets.local_addr().map_err(failed)?;
         let address = own_address(&config.identity.host, bound.port())?;
 
-        let arrivals = Arc::new(Arrivals::default());
+        let waking = Waking::default();
         let system = SystemTables::of(config)?;
         let Replicated { store, tables, replicator, raft } = match &config.mode {
-            Mode::Master => alone(store::open(config, Layout::Classic, Arc::clone(&arrivals))?, config)?,
+            Mode::Master => alone(store::open(config, Layout::Classic, waking.clone())?, config)?,
             Mode::Slave { .. } => return Err(StartError::Mode("a slave")),
             Mode::Raft(group) => {
-                let opened = store::open(config, Layout::Framed, Arc::clone(&arrivals))?;
+                let opened = store::open(config, Layout::Framed, waking.clone())?;
                 let tables = SharedTables::new(Tables::default());
                 let (store, raft) = raft_node::join(config, group, opened, tables.clone()).await?;
                 let raft = Arc::new(raft);
@@ -126,7 +132,7 @@ impl Node {
         if raft.is_none() {
             system.create(&tables, &writer).await?;
         }
-        let broker = Arc::new(assemble((config, &desk), address, tables, writer, arrivals, &store)?);
+        let broker = Arc::new(assemble((config, &desk), address, tables, writer, waking, &store)?);
         // Who leads a group is not known yet.
         let (seat, seat_seen) = watch::channel(raft.is_none().then_some(Seat { id: 0, term: 0 }));
         let seat = Arc::new(seat);
@@ -180,6 +186,7 @@ impl Node {
         sweeping.abort();
         taking_over.inspect(|task| task.abort());
         services.shutdown().await;
+        broker.delays.flush().await;
         broker.transactions.flush().await;
         broker.offsets.flush().await;
         let keeping = Arc::clone(&broker.keeping);
@@ -254,7 +261,7 @@ fn assemble(
     address: SocketAddr,
     tables: SharedTables,
     writer: Writer,
-    arrivals: Arc<Arrivals>,
+    waking: Waking,
     store: &Store,
 ) -> Result<Broker, StartError> {
     let cold_reads = ColdReads::start(COLD_READ_THREADS, COLD_READS_WAITING_MAX)?;
@@ -330,6 +337,18 @@ fn assemble(
         Mode::Raft(_) => Scope::Room,
         Mode::Master | Mode::Slave { .. } => Scope::Log,
     };
+    let delays = Arc::new(Delays::new(delays::Parts {
+        archive: archive.clone(),
+        tables: tables.clone(),
+        writer: writer.clone(),
+        alarms: waking.alarms,
+        saving: match config.mode {
+            Mode::Raft(_) => Saving::WithEach,
+            _ => Saving::Every(config.delay.flush_interval),
+        },
+        delays: config.delay.levels.clone(),
+        timers: config.timer.is_enabled.then(|| timer_settings(config)),
+    })?);
     let keeping = Keeping::new(store.derived.clone(), Live::new(desk.follow(), rules::retention), scope);
     let hot = Portion { bytes_max: config.pull.bytes_max, messages_max: config.pull.messages_max };
     let cold = Portion { bytes_max: config.pull.cold_bytes_max, messages_max: config.pull.cold_messages_max };
@@ -364,10 +383,18 @@ fn assemble(
         produce,
         retries,
         recall,
-        arrivals,
+        delays,
+        arrivals: waking.arrivals,
         transactions,
         replies,
     })
+}
+
+fn timer_settings(config: &BrokerConfig) -> TimerSettings {
+    // A store that was Apache's says so in its own way.
+    let bytes = std::fs::read(config.store.root.join("config").join("timercheck")).ok();
+    let apaches = bytes.and_then(|bytes| TimerCheckpoint::decode(&bytes));
+    TimerSettings::new(config.retention.kept_for, apaches.as_ref())
 }
 
 fn name_servers(config: &BrokerConfig) -> Vec<Arc<Client>> {

@@ -17,6 +17,7 @@ use ferrymq_storage::{
 use crate::config::broker::{BrokerConfig, FlushDisk};
 use crate::replication::Replicator;
 use crate::services::arrivals::Arrivals;
+use crate::services::delays::Alarms;
 
 /// Readers of queues share so many open files.
 const QUEUE_FILES_MAX: usize = 1024;
@@ -53,19 +54,25 @@ pub struct Opened {
     pub mode: FlushMode,
 }
 
-/// Wakes the pulls that wait for what is dispatched.
-struct Waking(Arc<Arrivals>);
+/// Wakes those who wait for what is dispatched.
+#[derive(Clone, Debug, Default)]
+pub struct Waking {
+    pub arrivals: Arc<Arrivals>,
+    pub alarms: Alarms,
+}
 
 impl Dispatched for Waking {
     fn arrived(&mut self, arrival: &Arrival<'_>) {
         let topic = arrival.topic.as_str();
-        self.0.arrived(topic, arrival.queue, arrival.queue_offset, arrival.tags_code, arrival.properties);
+        let Arrival { queue, queue_offset, tags_code, properties, .. } = *arrival;
+        self.arrivals.arrived(topic, queue, queue_offset, tags_code, properties);
+        self.alarms.arrived(arrival);
     }
 }
 
 /// Opens the store, and dispatches what is final. A log without frames is of a node that decides alone: what is written there is
 /// final.
-pub fn open(config: &BrokerConfig, layout: Layout, arrivals: Arc<Arrivals>) -> Result<Opened, StoreError> {
+pub fn open(config: &BrokerConfig, layout: Layout, waking: Waking) -> Result<Opened, StoreError> {
     let store = &config.store;
     let mode = match store.flush {
         FlushDisk::Sync => FlushMode::Sync,
@@ -89,8 +96,7 @@ pub fn open(config: &BrokerConfig, layout: Layout, arrivals: Arc<Arrivals>) -> R
     if layout == Layout::Classic {
         log.confirm(Mark { offset: log.written(), ..log.confirmed() });
     }
-    let (derived, mut dispatcher) =
-        Derived::open(&log, derived_settings(config), Box::new(Waking(arrivals)))?;
+    let (derived, mut dispatcher) = Derived::open(&log, derived_settings(config), Box::new(waking))?;
     let began = Instant::now();
     while dispatcher.step()? {
         if began.elapsed() > CATCHING_UP {

@@ -4,6 +4,8 @@
 //! back says where a message stands, or why it is not stored; then nothing of it will ever be seen.
 
 pub mod classic;
+#[cfg(test)]
+pub mod drill;
 mod queue;
 pub mod raft;
 #[cfg(test)]

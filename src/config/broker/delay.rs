@@ -43,7 +43,7 @@ impl fmt::Display for DelayLevels {
 
 impl DelayLevels {
     /// A number and `s`, `m`, `h` or `d` each.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         /// Each level is a queue of its own.
         const LEVELS_MAX: usize = 256;
         let words: Vec<&str> = text.split_whitespace().collect();
