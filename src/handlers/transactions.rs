@@ -28,7 +28,7 @@ pub fn end(broker: &Arc<Broker>, call: Call) {
         _ => {
             let (half, remark) =
                 (header.commit_log_offset, call.request.remark.as_deref().unwrap_or_default());
-            tracing::info!(%half, remark, "a producer does not know the outcome of its transaction");
+            tracing::debug!(%half, remark, "a producer does not know the outcome of its transaction");
             let answer = answered(&call.request, Ok(Reply::empty()));
             return call.answer(answer);
         }
