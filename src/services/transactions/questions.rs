@@ -48,7 +48,7 @@ struct Rewritten {
 }
 
 /// What is due for a half that keeps `later` others from being forgotten.
-fn step(rules: &TransactionRules, half: &Half, now: Timestamp, later: i64) -> Option<Step> {
+pub(super) fn step(rules: &TransactionRules, half: &Half, now: Timestamp, later: i64) -> Option<Step> {
     let age = now.0.saturating_sub(half.born.0);
     if half.checks >= rules.checks_max || age > rules.kept_ms {
         return Some(Step::GiveUp);

@@ -21,6 +21,9 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::TransactionRules;
+use super::questions::{Step, step};
+use super::table::{Half, Root};
 use crate::broker::Broker;
 use crate::clock;
 use crate::config::broker::{BROKER, BrokerConfig};
@@ -412,6 +415,45 @@ async fn producers_are_asked_until_it_is_given_up() {
         ",
     )
     .await;
+}
+
+#[test]
+fn what_is_due_for_a_half() {
+    let rules = TransactionRules {
+        timeout_ms: 6_000,
+        check_interval: Duration::ZERO,
+        checks_max: 15,
+        kept_ms: 100_000,
+        marks_bytes_max: 0,
+        marks_interval: Duration::ZERO,
+    };
+    // Age, questions asked, immunity, how many later halves wait for it.
+    let cases = [
+        (6_000, 0, None, 0, None),
+        (6_001, 0, None, 0, Some(Step::Ask)),
+        (6_001, 14, None, 0, Some(Step::Ask)),
+        (0, 15, None, 0, Some(Step::GiveUp)),
+        (100_001, 0, None, 0, Some(Step::GiveUp)),
+        (100_001, 0, Some(i64::MAX), 0, Some(Step::GiveUp)),
+        (-1, 0, None, 0, Some(Step::Ask)),
+        (1_001, 0, Some(1_000), 0, Some(Step::Ask)),
+        (20_000, 0, Some(20_000), 10_000, None),
+        (20_000, 0, Some(20_000), 10_001, Some(Step::Move)),
+        (20_001, 0, Some(20_000), 0, Some(Step::Ask)),
+    ];
+    for (age, checks, immunity_ms, later, due) in cases {
+        let (queue_offset, log_offset) = (QueueOffset(0), LogOffset(0));
+        let half = Half {
+            root: Root(log_offset),
+            queue_offset,
+            log_offset,
+            born: Timestamp(1_000_000),
+            checks,
+            immunity_ms,
+        };
+        let now = Timestamp(1_000_000 + age);
+        assert_eq!(step(&rules, &half, now, later), due, "{age} {checks} {immunity_ms:?} {later}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
