@@ -349,7 +349,12 @@ fn assemble(
         delays: config.delay.levels.clone(),
         timers: config.timer.is_enabled.then(|| timer_settings(config)),
     })?);
-    let keeping = Keeping::new(store.derived.clone(), Live::new(desk.follow(), rules::retention), scope);
+    let keeping = Keeping::new(
+        store.derived.clone(),
+        Live::new(desk.follow(), rules::retention),
+        scope,
+        delays.timers().cloned(),
+    );
     let hot = Portion { bytes_max: config.pull.bytes_max, messages_max: config.pull.messages_max };
     let cold = Portion { bytes_max: config.pull.cold_bytes_max, messages_max: config.pull.cold_messages_max };
     Ok(Broker {

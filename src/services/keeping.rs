@@ -6,11 +6,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::dispatch::Derived;
 use ferrymq_storage::retention::{Retention, RetentionRequest, RetentionSettings};
 
 use crate::clock;
 use crate::config::live::Live;
+use crate::services::delays::timers::TimerCounts;
 
 /// After an error.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -32,13 +34,20 @@ pub struct Keeping {
     request: RetentionRequest,
     /// None once the store is about to be closed.
     retention: Arc<Mutex<Option<Retention>>>,
+    /// A timer that waits must not go with the log.
+    timers: Option<Arc<TimerCounts>>,
 }
 
 impl Keeping {
-    pub fn new(derived: Derived, settings: Live<RetentionSettings>, scope: Scope) -> Self {
+    pub fn new(
+        derived: Derived,
+        settings: Live<RetentionSettings>,
+        scope: Scope,
+        timers: Option<Arc<TimerCounts>>,
+    ) -> Self {
         let retention = Retention::new(derived.log().clone(), settings.get());
         let request = retention.request();
-        Self { scope, derived, settings, request, retention: Arc::new(Mutex::new(Some(retention))) }
+        Self { scope, derived, settings, request, retention: Arc::new(Mutex::new(Some(retention))), timers }
     }
 
     /// Lets what has expired go at any hour.
@@ -51,9 +60,11 @@ impl Keeping {
         loop {
             let (derived, settings, scope) = (self.derived.clone(), self.settings.get(), self.scope);
             let retention = Arc::clone(&self.retention);
+            let synced = derived.synced();
+            let keep_from = self.timers.as_ref().map_or(synced, |timers| timers.keep_from().min(synced));
             let stepped = tokio::task::spawn_blocking(move || {
                 let mut retention = retention.lock().unwrap_or_else(PoisonError::into_inner);
-                retention.as_mut().map(|retention| step(retention, &derived, settings, scope))
+                retention.as_mut().map(|retention| step(retention, &derived, settings, scope, keep_from))
             });
             match stepped.await {
                 Ok(Some(next_in)) => tokio::time::sleep(next_in).await,
@@ -73,16 +84,22 @@ impl Keeping {
 }
 
 /// One step, and when to take the next one.
-fn step(retention: &mut Retention, derived: &Derived, settings: RetentionSettings, scope: Scope) -> Duration {
+fn step(
+    retention: &mut Retention,
+    derived: &Derived,
+    settings: RetentionSettings,
+    scope: Scope,
+    keep_from: LogOffset,
+) -> Duration {
     let (now, hour, interval) = (clock::now(), clock::local_hour(), settings.run_interval);
     retention.follow(settings);
     if scope == Scope::Room {
-        if let Err(error) = retention.decide(now, hour, derived.synced(), false, 0) {
+        if let Err(error) = retention.decide(now, hour, keep_from, false, 0) {
             tracing::error!(%error, "the room on the disk cannot be judged");
         }
         return interval;
     }
-    let stepped = match retention.step(now, hour, derived.synced()) {
+    let stepped = match retention.step(now, hour, keep_from) {
         Ok(stepped) => stepped,
         Err(error) => {
             tracing::error!(%error, "old messages cannot be dropped");

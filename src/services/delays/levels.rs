@@ -198,7 +198,7 @@ impl Waiting for Levels {
     }
 }
 
-/// The message as it goes where it belongs.
+/// The message as it goes where it belongs: with all of its properties, as consumers get it from Apache's broker.
 fn time_up(record: &Record<'_>) -> Result<Message, NotDeliverable> {
     let mut message = Message::from_record(record)?;
     let topic = message.property(property::REAL_TOPIC).ok_or(NotDeliverable::Homeless)?;
@@ -208,12 +208,7 @@ fn time_up(record: &Record<'_>) -> Result<Message, NotDeliverable> {
     if SystemTopic::find(&topic) == Some(SystemTopic::TransactionHalf) {
         return Err(NotDeliverable::Half(topic));
     }
-    for name in [property::DELAY_LEVEL, property::TIMER_DELIVER_MS, property::TIMER_DELAY_SECONDS] {
-        message.properties.remove(name);
-    }
     message.topic = topic;
     message.queue_id = QueueId(queue.ok_or(NotDeliverable::Homeless)?);
-    // For information only: where there is no room for it, it is left out.
-    let _ = message.set(property::WAIT, "false");
     Ok(message)
 }

@@ -106,8 +106,8 @@ impl Delays {
     }
 
     /// `None` where timers are switched off.
-    pub fn timers(&self) -> Option<&TimerCounts> {
-        self.timer_counts.as_deref()
+    pub fn timers(&self) -> Option<&Arc<TimerCounts>> {
+        self.timer_counts.as_ref()
     }
 }
 

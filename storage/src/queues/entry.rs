@@ -127,11 +127,31 @@ impl TimerCode {
         (code.0 >= Self::FIRST).then_some(Self { due, calls_off: code.0 & Self::CALLS_OFF != 0 })
     }
 
+    /// No tick is longer (`timerPrecisionMs`), and this is what it is by default.
+    const TICK_MS_MAX: i64 = 60_000;
+    const TICK_MS: i64 = 1000;
+
     /// Of a record in the queue of timers; `None` if it does not say when it is due.
+    ///
+    /// A message is due at the moment that was asked for, which lies in the tick that begins behind `TIMER_OUT_MS`. One that
+    /// calls others off is due when the tick begins, before all of them.
     pub fn of(record: &Record<'_>) -> Option<Self> {
-        let due = record.properties.get(property::TIMER_OUT_MS)?.parse::<i64>().ok()?;
-        let calls_off = record.properties.get(property::TIMER_DELETE_UNIQUE_KEY).is_some();
-        (Self::FIRST..Self::CALLS_OFF).contains(&due).then_some(Self { due: Timestamp(due), calls_off })
+        let number = |name| record.properties.get(name)?.parse::<i64>().ok();
+        let tick = number(property::TIMER_OUT_MS)?;
+        if !(Self::FIRST..Self::CALLS_OFF).contains(&tick) {
+            return None;
+        }
+        if record.properties.get(property::TIMER_DELETE_UNIQUE_KEY).is_some() {
+            return Some(Self { due: Timestamp(tick), calls_off: true });
+        }
+        let after = |ms: Option<i64>| record.store_timestamp.0.checked_add(ms?);
+        let seconds = number(property::TIMER_DELAY_SECONDS).and_then(|seconds| seconds.checked_mul(1000));
+        let wanted =
+            [number(property::TIMER_DELIVER_MS), after(seconds), after(number(property::TIMER_DELAY_MS))];
+        let is_in_tick = |wanted: &i64| (tick + 1..=tick + Self::TICK_MS_MAX).contains(wanted);
+        // Not before what was asked for, if that cannot be told.
+        let due = wanted.into_iter().flatten().find(is_in_tick).unwrap_or(tick + Self::TICK_MS);
+        Some(Self { due: Timestamp(due), calls_off: false })
     }
 
     fn write(self) -> TagCode {

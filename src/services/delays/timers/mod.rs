@@ -10,7 +10,7 @@
 pub mod place;
 pub mod wheel;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::replication::{Batch, SharedTables};
 use crate::services::archive::Archive;
 use crate::services::message::{Message, NotAMessage};
 use crate::services::recall;
-use place::Place;
+use place::{Place, TICK_MS_MAX};
 use wheel::{Kind, Timer, Wheel};
 
 /// All timers are in one queue.
@@ -98,8 +98,8 @@ pub struct Timers {
     wheel: Wheel,
     /// Came when their tick was over.
     late: BTreeSet<QueueOffset>,
-    /// What was called off of the tick that is served now.
-    called_off: (Timestamp, HashSet<String>),
+    /// What was called off, by when and by which timer: of ticks that may not be over.
+    called_off: HashMap<String, Timer>,
     /// Served before, though the progress does not say so.
     found: HashSet<QueueOffset>,
     reload: Option<Reload>,
@@ -128,7 +128,7 @@ impl Timers {
             read_to: QueueOffset(0),
             wheel: Wheel::new(settings.near_max),
             late: BTreeSet::new(),
-            called_off: (Timestamp(0), HashSet::new()),
+            called_off: HashMap::new(),
             found: HashSet::new(),
             reload: None,
             upkeep_at: Timestamp(0),
@@ -218,9 +218,6 @@ impl Timers {
             match timer.kind {
                 Kind::CallsOff => self.note_called_off(timer)?,
                 Kind::Delivers if portion.has_room(batch) => {
-                    if self.called_off.0 != timer.due {
-                        self.called_off = (timer.due, HashSet::new());
-                    }
                     self.serve(timer.offset, now, batch)?;
                     self.place.fired = timer;
                 }
@@ -232,15 +229,12 @@ impl Timers {
     }
 
     fn note_called_off(&mut self, timer: Timer) -> Result<(), Trouble> {
-        if self.called_off.0 != timer.due {
-            self.called_off = (timer.due, HashSet::new());
-        }
         let Some(entry) = self.entry(timer.offset)? else { return Ok(()) };
         let key = |record: &Record<'_>| {
             record.properties.get(property::TIMER_DELETE_UNIQUE_KEY).map(|key| key.into_owned())
         };
         let key = with_record(&self.archive, entry.log_offset, entry.bytes, key)?.flatten();
-        self.called_off.1.extend(key);
+        self.called_off.extend(key.map(|key| (key, timer)));
         Ok(())
     }
 
@@ -254,7 +248,7 @@ impl Timers {
             return Ok(());
         }
         let Some(entry) = self.entry(offset)? else { return Ok(()) };
-        let called_off = &self.called_off.1;
+        let called_off = &self.called_off;
         let served = with_record(&self.archive, entry.log_offset, entry.bytes, |record| {
             match time_up(record, now, called_off)? {
                 Some(message) => {
@@ -321,8 +315,17 @@ impl Timers {
     }
 
     /// Whatever is before `low` is done with.
-    fn raise_low(&mut self) -> Result<(), Trouble> {
-        let waiting = self.wheel.lowest_offset().into_iter().chain(self.late.first().copied()).min();
+    fn raise_low(&mut self, now: Timestamp) -> Result<(), Trouble> {
+        // Whoever catches up is still before `now`.
+        let served_to = match self.wheel.first() {
+            Some(first) => first.due.min(now),
+            None if self.wheel.count() > 0 => self.place.fired.due,
+            None => now,
+        };
+        self.called_off.retain(|_, timer| timer.due.0.saturating_add(TICK_MS_MAX) >= served_to.0);
+        let called_off = self.called_off.values().map(|timer| timer.offset);
+        let late = self.late.first().copied();
+        let waiting = self.wheel.lowest_offset().into_iter().chain(late).chain(called_off).min();
         // What is read again is not counted yet.
         if self.reload.is_none() && self.found.is_empty() {
             self.place.low = self.place.low.max(waiting.unwrap_or(self.read_to).min(self.place.read));
@@ -364,7 +367,7 @@ impl Waiting for Timers {
         self.read_to = place.low;
         self.wheel = Wheel::new(self.settings.near_max);
         self.late.clear();
-        self.called_off = (Timestamp(0), HashSet::new());
+        self.called_off.clear();
         self.reload = None;
         self.upkeep_at = Timestamp(0);
         let sources = delivered::sources(&self.archive, self.topic.as_str(), mark, end)?;
@@ -386,7 +389,7 @@ impl Waiting for Timers {
         if gathered.batch.count == 0 && now >= self.upkeep_at {
             self.roll(now, portion, &mut gathered.batch)?;
             if gathered.batch.count == 0 {
-                self.raise_low()?;
+                self.raise_low(now)?;
                 self.upkeep_at = Timestamp(now.0.saturating_add(UPKEEP_MS));
             }
         }
@@ -423,18 +426,19 @@ impl Timers {
     }
 }
 
-/// The message as it goes where it belongs. `None` if it was called off.
+/// The message as it goes where it belongs: with all of its properties, as consumers get it from Apache's broker. `None` if it was called off.
 fn time_up(
     record: &Record<'_>,
     now: Timestamp,
-    called_off: &HashSet<String>,
+    called_off: &HashMap<String, Timer>,
 ) -> Result<Option<Message>, String> {
     let text = |error: NotAMessage| error.to_string();
     let homeless = || "it does not say where it belongs".to_owned();
     let topic = record.properties.get(property::REAL_TOPIC).ok_or_else(homeless)?;
     if !called_off.is_empty()
         && let Some(unique_key) = record.properties.get(property::UNIQUE_KEY)
-        && called_off.contains(&recall::key(&topic, &unique_key))
+        && let Some(timer) = called_off.get(&recall::key(&topic, &unique_key))
+        && record.properties.get(property::TIMER_OUT_MS).is_some_and(|tick| *tick == timer.due.to_string())
     {
         return Ok(None);
     }
@@ -442,8 +446,6 @@ fn time_up(
     let mut message = Message::from_record(record).map_err(text)?;
     message.topic = TopicName::parse(&topic).map_err(|error| error.to_string())?;
     message.queue_id = QueueId(queue.ok_or_else(homeless)?);
-    message.properties.remove(property::REAL_TOPIC);
-    message.properties.remove(property::REAL_QUEUE_ID);
     note_times(&mut message, record, now);
     Ok(Some(message))
 }
@@ -455,6 +457,12 @@ fn rolled(record: &Record<'_>, now: Timestamp) -> Result<Message, NotAMessage> {
     let times = times.unwrap_or_default().saturating_add(1);
     // For information only: where there is no room for it, it is left out.
     let _ = message.set(property::TIMER_ROLL_TIMES, &times.to_string());
+    // A delay counts from when the message came first.
+    if message.properties.get(property::TIMER_DELIVER_MS).is_none()
+        && let Some(code) = TimerCode::of(record).filter(|code| !code.calls_off)
+    {
+        let _ = message.set(property::TIMER_DELIVER_MS, &code.due.to_string());
+    }
     note_times(&mut message, record, now);
     Ok(message)
 }
@@ -463,5 +471,4 @@ fn rolled(record: &Record<'_>, now: Timestamp) -> Result<Message, NotAMessage> {
 fn note_times(message: &mut Message, record: &Record<'_>, now: Timestamp) {
     let _ = message.set(property::TIMER_ENQUEUE_MS, &record.store_timestamp.to_string());
     let _ = message.set(property::TIMER_DEQUEUE_MS, &now.to_string());
-    let _ = message.set(property::WAIT, "false");
 }

@@ -12,6 +12,9 @@ const READ: &str = "timers.read";
 const FIRED_DUE: &str = "timers.due";
 const FIRED_OFFSET: &str = "timers.offset";
 
+/// No tick is longer (`timerPrecisionMs`).
+pub const TICK_MS_MAX: i64 = 60_000;
+
 /// What waits follows from it: see [`Place::waits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -35,12 +38,12 @@ impl Place {
         Self { low, read: low, fired: Timer { due, kind: Kind::Delivers, offset: QueueOffset(i64::MAX) } }
     }
 
-    /// Whether a timer is still to be served. One that calls others off waits until all of its tick are served, whatever was
-    /// served of it: it is needed anew after a restart.
+    /// Whether a timer is still to be served. One that calls others off waits until its tick is over, whatever was served
+    /// of it: it is needed anew after a restart.
     pub fn waits(&self, timer: Timer) -> bool {
         timer.offset >= self.low
             && match timer.kind {
-                Kind::CallsOff => timer.due >= self.fired.due,
+                Kind::CallsOff => timer.due.0.saturating_add(TICK_MS_MAX) >= self.fired.due.0,
                 Kind::Delivers => timer.offset >= self.read || timer > self.fired,
             }
     }
