@@ -47,7 +47,7 @@ fn main() {
 }
 
 fn run(folder: &Path, queues: usize, messages: usize) {
-    let (mut appender, _log_threads, derived, dispatcher) = open(folder, false);
+    let (mut appender, log_threads, derived, dispatcher) = open(folder, false);
     let threads = DerivedThreads::start(&derived, dispatcher).unwrap();
     let begun = Instant::now();
     send(&mut appender, &derived, queues, messages);
@@ -62,6 +62,7 @@ fn run(folder: &Path, queues: usize, messages: usize) {
     let begun = Instant::now();
     drop(threads);
     derived.close().unwrap();
+    drop((derived, log_threads));
     appender.close().unwrap();
     println!("{queues} queues: synced and closed in {:.2?}, {}", begun.elapsed(), usage());
     reopen(folder, queues, messages / queues, end);
@@ -93,7 +94,7 @@ fn read_all(folder: &Path, queues: usize, each: usize) {
     assert_eq!(found, queues * each);
     println!("{queues} queues: all read in {:.2?}, {}", begun.elapsed(), usage());
     derived.close().unwrap();
-    drop(log_threads);
+    drop((derived, log_threads));
     appender.close().unwrap();
 }
 

@@ -121,7 +121,8 @@ impl KeyIndex {
                     files.sealed.push(Sealed { name, path, header });
                 }
                 Some(newest) if name == *newest => {
-                    if read_header(&**disk, &path, sizes)?.is_none() {
+                    let found = read_header(&**disk, &path, sizes)?;
+                    if !found.is_some_and(|found| continues(&found, &state.header)) {
                         return Ok(None);
                     }
                     let reopened = OpenFile::reopen(sizes, name, path, state.header, state.slots_written);
@@ -131,7 +132,8 @@ impl KeyIndex {
                 _ => disk.remove(&path).map_err(failed_at(&path))?,
             }
         }
-        if state.name.is_some() && files.open.is_empty() {
+        let is_missing = state.name.is_some() && files.open.is_empty();
+        if is_missing || !follow_each_other(&files) {
             return Ok(None);
         }
         let shared = Shared { disk: Arc::clone(disk), folder, sizes, files: RwLock::new(files) };
@@ -303,6 +305,23 @@ impl KeyIndex {
         }
         Ok(())
     }
+}
+
+/// Whether the header of a file says all that a checkpoint knows of it, or more. If not, it is a file of another store.
+fn continues(found: &Header, known: &Header) -> bool {
+    found.begin_offset == known.begin_offset
+        && found.begin_time == known.begin_time
+        && found.next >= known.next
+}
+
+/// Whether each file begins where the one before it ends: with the same record, or a later one.
+fn follow_each_other(files: &Files) -> bool {
+    let sealed = files.sealed.iter().map(|file| &file.header);
+    let headers: Vec<&Header> = sealed.chain(files.open.iter().map(|file| &file.header)).collect();
+    headers.windows(2).all(|pair| match pair {
+        [one, next] => one.begin_offset <= one.end_offset && one.end_offset <= next.begin_offset,
+        _ => true,
+    })
 }
 
 /// The halves that were rolled back cannot be found.

@@ -1,5 +1,6 @@
 //! What is derived as a whole, on a simulated disk.
 
+mod bad_days;
 mod crashes;
 mod flips;
 mod model;

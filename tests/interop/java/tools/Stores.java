@@ -1,0 +1,193 @@
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.TreeSet;
+import java.util.zip.CRC32;
+import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
+import org.apache.rocketmq.client.consumer.PullResult;
+import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+
+/**
+ * Fills a store and says what is in it, through a client.
+ *
+ * `fill NAME-SERVER TOPIC ROUND KINDS` sends messages of these kinds (of plain, batch, keyed, big, delayed, transactional) and
+ * waits until all of them are in their queues. `read NAME-SERVER TOPIC` prints a line for each message of the topic: queue,
+ * offset, place in the log, bytes there, store time, checksum of the stored body, tags, keys, offset id,
+ * CRC-32 of the body, separated by tabs.
+ * `find NAME-SERVER TOPIC KEY…` prints for each key how many messages have it.
+ */
+public final class Stores {
+    private static final int BIG_BYTES = 1 << 20;
+    private static final int PULLED_MAX = 32;
+    private static final long PATIENCE_MS = 180_000;
+    private static final long POLL_MS = 50;
+
+    private Stores() {
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        switch (arguments[0]) {
+            case "fill" -> fill(arguments[1], arguments[2], arguments[3], arguments[4].split(","));
+            case "read" -> read(arguments[1], arguments[2]);
+            case "find" -> find(arguments[1], arguments[2], Arrays.copyOfRange(arguments, 3, arguments.length));
+            default -> throw new IllegalArgumentException(arguments[0]);
+        }
+        System.exit(0);
+    }
+
+    /** What the client's logging prints has another beginning. */
+    private static void say(Object line) {
+        System.out.println("> " + line);
+    }
+
+    private static void fill(String nameServer, String topic, String round, String[] kinds) throws Exception {
+        DefaultMQPullConsumer consumer = consumer(nameServer);
+        TransactionMQProducer producer = new TransactionMQProducer("stores-" + round);
+        producer.setNamesrvAddr(nameServer);
+        producer.setTransactionListener(new HalfCommitted());
+        producer.start();
+        long before = count(consumer, topic);
+        long sent = 0;
+        for (String kind : kinds) {
+            sent += send(producer, topic, round, kind);
+        }
+        long deadline = System.currentTimeMillis() + PATIENCE_MS;
+        while (count(consumer, topic) < before + sent) {
+            if (System.currentTimeMillis() > deadline) {
+                throw new IllegalStateException(count(consumer, topic) - before + " of " + sent + " messages came");
+            }
+            Thread.sleep(POLL_MS);
+        }
+        producer.shutdown();
+        say(sent);
+    }
+
+    /** How many of them will be in the topic. */
+    private static int send(TransactionMQProducer producer, String topic, String round, String kind) throws Exception {
+        int count = switch (kind) {
+            case "plain" -> 200;
+            case "batch" -> 20;
+            case "big" -> 8;
+            default -> 50;
+        };
+        for (int number = 0; number < count; number++) {
+            String name = round + "-" + kind + "-" + number;
+            Message message = new Message(topic, name.getBytes(StandardCharsets.UTF_8));
+            switch (kind) {
+                case "keyed" -> {
+                    message.setTags("tag" + number % 3);
+                    message.setKeys(List.of(name, round + "-all"));
+                }
+                case "big" -> message.setBody(big(message.getBody(), number));
+                case "delayed" -> message.setDelayTimeLevel(1);
+                default -> { }
+            }
+            switch (kind) {
+                case "batch" -> producer.send(batch(topic, name));
+                case "transactional" -> producer.sendMessageInTransaction(message, number);
+                default -> producer.send(message);
+            }
+        }
+        return kind.equals("batch") ? count * 50 : kind.equals("transactional") ? count / 2 : count;
+    }
+
+    /** The client compresses it: every second one in vain. */
+    private static byte[] big(byte[] beginning, int number) {
+        byte[] body = Arrays.copyOf(beginning, BIG_BYTES);
+        if (number % 2 == 0) {
+            byte[] noise = new byte[BIG_BYTES - beginning.length];
+            new Random(number).nextBytes(noise);
+            System.arraycopy(noise, 0, body, beginning.length, noise.length);
+        }
+        return body;
+    }
+
+    private static List<Message> batch(String topic, String name) {
+        List<Message> batch = new ArrayList<>();
+        for (int number = 0; number < 50; number++) {
+            batch.add(new Message(topic, "batched", (name + "-" + number).getBytes(StandardCharsets.UTF_8)));
+        }
+        return batch;
+    }
+
+    /** Every second transaction is committed, the others are rolled back. */
+    private static final class HalfCommitted implements TransactionListener {
+        @Override
+        public LocalTransactionState executeLocalTransaction(Message message, Object number) {
+            return (Integer) number % 2 == 0 ? LocalTransactionState.COMMIT_MESSAGE : LocalTransactionState.ROLLBACK_MESSAGE;
+        }
+
+        @Override
+        public LocalTransactionState checkLocalTransaction(MessageExt message) {
+            return LocalTransactionState.UNKNOW;
+        }
+    }
+
+    private static DefaultMQPullConsumer consumer(String nameServer) throws Exception {
+        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer("stores-reader");
+        consumer.setNamesrvAddr(nameServer);
+        consumer.start();
+        return consumer;
+    }
+
+    private static long count(DefaultMQPullConsumer consumer, String topic) throws Exception {
+        long count = 0;
+        for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(topic)) {
+            count += consumer.maxOffset(queue) - consumer.minOffset(queue);
+        }
+        return count;
+    }
+
+    private static void read(String nameServer, String topic) throws Exception {
+        DefaultMQPullConsumer consumer = consumer(nameServer);
+        for (MessageQueue queue : new TreeSet<>(consumer.fetchSubscribeMessageQueues(topic))) {
+            long end = consumer.maxOffset(queue);
+            for (long at = consumer.minOffset(queue); at < end;) {
+                PullResult pulled = consumer.pull(queue, "*", at, PULLED_MAX);
+                if (pulled.getPullStatus() != PullStatus.FOUND) {
+                    throw new IllegalStateException(queue + " at " + at + ": " + pulled);
+                }
+                pulled.getMsgFoundList().forEach(message -> say(line(message)));
+                at = pulled.getNextBeginOffset();
+            }
+        }
+        consumer.shutdown();
+    }
+
+    private static String line(MessageExt message) {
+        CRC32 crc = new CRC32();
+        crc.update(message.getBody());
+        return String.join("\t", Integer.toString(message.getQueueId()), Long.toString(message.getQueueOffset()),
+            Long.toString(message.getCommitLogOffset()), Integer.toString(message.getStoreSize()),
+            Long.toString(message.getStoreTimestamp()), Integer.toString(message.getBodyCRC()), text(message.getTags()),
+            text(message.getKeys()), offsetId(message), Long.toString(crc.getValue()));
+    }
+
+    private static String offsetId(MessageExt message) {
+        return message instanceof org.apache.rocketmq.common.message.MessageClientExt client
+            ? client.getOffsetMsgId() : message.getMsgId();
+    }
+
+    private static String text(String value) {
+        return value == null ? "" : value;
+    }
+
+    private static void find(String nameServer, String topic, String[] keys) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer("stores-finder");
+        producer.setNamesrvAddr(nameServer);
+        producer.start();
+        for (String key : keys) {
+            say(producer.queryMessage(topic, key, 1000, 0, Long.MAX_VALUE).getMessageList().size());
+        }
+        producer.shutdown();
+    }
+}
