@@ -35,7 +35,9 @@ def run(_servers, _clients, folder):
 def exchange(folder, ending):
     name_server = NameServer("ns-stores", "apache", folder)
     broker = Broker("stores", folder, [name_server], {
-        "brokerClusterName": "cluster-stores", "brokerName": "broker-stores", "brokerId": 0, "brokerRole": "ASYNC_MASTER"})
+        "brokerClusterName": "cluster-stores", "brokerName": "broker-stores", "brokerId": 0, "brokerRole": "ASYNC_MASTER",
+        # What else fills the disk of this machine is nothing to the store.
+        "diskMaxUsedSpaceRatio": 95, "diskSpaceCleanForciblyRatio": 99, "diskSpaceWarningLevelRatio": 99})
     name_server.start()
     name_server.booted()
     try:

@@ -34,14 +34,24 @@ public final class Stores {
     private Stores() {
     }
 
-    public static void main(String[] arguments) throws Exception {
+    /** A client's threads would keep the program alive after an exception. */
+    public static void main(String[] arguments) {
+        try {
+            run(arguments);
+            System.exit(0);
+        } catch (Exception e) {
+            e.printStackTrace();
+            System.exit(1);
+        }
+    }
+
+    private static void run(String[] arguments) throws Exception {
         switch (arguments[0]) {
             case "fill" -> fill(arguments[1], arguments[2], arguments[3], arguments[4].split(","));
             case "read" -> read(arguments[1], arguments[2]);
             case "find" -> find(arguments[1], arguments[2], Arrays.copyOfRange(arguments, 3, arguments.length));
             default -> throw new IllegalArgumentException(arguments[0]);
         }
-        System.exit(0);
     }
 
     /** What the client's logging prints has another beginning. */
