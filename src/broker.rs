@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::config::broker::Identity;
 use crate::config::desk::BrokerDesk;
+use crate::config::live::Live;
 use crate::handlers::pull::PullRules;
 use crate::replication::{SharedTables, Writer};
 use crate::services::archive::Archive;
@@ -55,7 +56,7 @@ pub struct Broker {
     pub recall: Recall,
     pub delays: Arc<Delays>,
     pub pull: Pull,
-    pub pull_rules: PullRules,
+    pub pull_rules: Live<PullRules>,
     pub filters: Filters,
     pub query: Query,
     pub consumption: Consumption,

@@ -37,10 +37,9 @@ use crate::services::delays::timers::TimerSettings;
 use crate::services::delays::{self, Delays, Saving};
 use crate::services::filters::Filters;
 use crate::services::keeping::{Keeping, Scope};
-use crate::services::message::MessageLimits;
 use crate::services::posting::{Posting, TimerRules};
-use crate::services::produce::{Marks, Produce, ProduceRules};
-use crate::services::pull::{Portion, Pull};
+use crate::services::produce::{Marks, Produce};
+use crate::services::pull::Pull;
 use crate::services::query::Query;
 use crate::services::recall::Recall;
 use crate::services::registration::{OwnName, Registration, RegistrationRules, Seat};
@@ -51,8 +50,8 @@ use crate::services::topics::Topics;
 use crate::services::transactions::{self, Transactions};
 use crate::services::vitals::Vitals;
 use crate::services::{groups::Groups, offsets::Offsets, order_locks::OrderLocks};
+use crate::state::Tables;
 use crate::state::files::{ConfigFolder, FileError};
-use crate::state::{GroupRules, Tables};
 use crate::store::{self, Opened, Store, StoreError, Waking};
 use crate::system_tables::{SystemTables, SystemTablesError};
 
@@ -231,6 +230,7 @@ fn alone(opened: Opened, config: &BrokerConfig) -> Result<Replicated, StartError
         mode,
         tables: tables.clone(),
         files,
+        offsets_wait_max: config.offsets.flush_interval,
     };
     let replicator = Arc::new(Classic::start(parts)?);
     Ok(Replicated { store, tables, replicator, raft: None })
@@ -272,45 +272,41 @@ fn assemble(
         delay_ms_max: milliseconds(config.timer.delay_max),
         precision_ms: milliseconds(config.timer.precision),
     };
-    let limits = MessageLimits { body_bytes_max: config.store.message_bytes_max };
+    let limits = Live::new(desk.follow(), rules::message_limits);
     let posting = Posting::new(writer.clone(), limits, config.delay.levels.clone(), timers);
     let topics = Arc::new(Topics::new(tables.clone(), writer.clone(), rules::topic_settings(config, desk)?));
-    let group_rules = GroupRules {
-        auto_create: config.topics.groups_are_created,
-        auto_create_system: config.topics.system_groups_are_created,
-    };
+    let group_rules = Live::new(desk.follow(), rules::group_rules);
     let groups = Arc::new(Groups::new(tables.clone(), writer.clone(), Arc::clone(&topics), group_rules));
     let locks = Arc::new(OrderLocks::new(tables.clone(), writer.clone()));
     let offsets = Arc::new(Offsets::new(
         tables.clone(),
         writer.clone(),
         archive.clone(),
-        config.offsets.clone(),
+        Live::new(desk.follow(), |config| config.offsets.clone()),
         rules::recent_bytes(config.pull.memory_ratio),
     ));
-    let mut client_settings = config.clients.clone();
-    // Transactions need to know their producers.
-    client_settings.producers_are_registered |= !config.transactions.are_refused;
-    let clients = Arc::new(Clients::new(tables.clone(), client_settings));
+    let clients = Arc::new(Clients::new(tables.clone(), Live::new(desk.follow(), rules::clients)));
     let assignment = Assignment::new(
         tables.clone(),
         writer.clone(),
         config.identity.name.clone(),
         name_servers(config),
-        config.clients.queues_are_dealt,
+        Live::new(desk.follow(), |config| config.clients.queues_are_dealt),
     );
     let marks = Marks {
         cluster: config.identity.cluster.to_string(),
         region: config.identity.region.clone(),
-        trace_on: config.produce.traces,
         store_host: address,
     };
-    let rules = ProduceRules {
-        refuses_transactions: config.transactions.are_refused,
-        batch_bytes_max: config.store.message_bytes_max,
-    };
-    let produce =
-        Produce::new(tables.clone(), Arc::clone(&topics), Arc::clone(&locks), posting.clone(), marks, rules);
+    let produce_rules = Live::new(desk.follow(), rules::produce_rules);
+    let produce = Produce::new(
+        tables.clone(),
+        Arc::clone(&topics),
+        Arc::clone(&locks),
+        posting.clone(),
+        marks,
+        produce_rules,
+    );
     let retries =
         Retries::new(Arc::clone(&groups), Arc::clone(&topics), archive.clone(), posting.clone(), address);
     let recall = Recall::new(
@@ -355,13 +351,11 @@ fn assemble(
         scope,
         delays.timers().cloned(),
     );
-    let hot = Portion { bytes_max: config.pull.bytes_max, messages_max: config.pull.messages_max };
-    let cold = Portion { bytes_max: config.pull.cold_bytes_max, messages_max: config.pull.cold_messages_max };
     Ok(Broker {
         identity: config.identity.clone(),
         address,
-        pull: Pull::new(archive.clone(), hot, cold),
-        pull_rules: PullRules::from(&config.pull),
+        pull: Pull::new(archive.clone(), Live::new(desk.follow(), rules::portions)),
+        pull_rules: Live::new(desk.follow(), |config| PullRules::from(&config.pull)),
         filters: Filters::default(),
         consumption: Consumption::new(
             tables.clone(),

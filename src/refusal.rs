@@ -8,7 +8,7 @@ use ferrymq_proto::filter::FilterError;
 use ferrymq_proto::header::HeaderError;
 use ferrymq_proto::json::JsonError;
 use ferrymq_proto::name::{NameError, TopicName};
-use ferrymq_proto::position::{LogOffset, QueueId};
+use ferrymq_proto::position::{LogOffset, QueueId, Timestamp};
 
 use crate::replication::NotStored;
 use crate::services::clients::TooMuch;
@@ -45,6 +45,8 @@ pub enum Refusal {
     SystemTopicForbidden(TopicName),
     #[error("the broker[{address}] {operation} is forbidden")]
     BrokerForbidden { address: String, operation: &'static str },
+    #[error("broker unable to service, until {opens_at}: {address} takes no messages before that moment")]
+    NotOpen { address: String, opens_at: Timestamp },
     #[error("request queueId[{queue}] is illegal, {topic} has {queues} queues")]
     NoSuchQueue { topic: TopicName, queue: QueueId, queues: i32 },
     #[error("subscription group not exist, {0} does not exist")]
@@ -107,6 +109,7 @@ impl Refusal {
             Self::Name(_) | Self::NoSuchQueue { .. } | Self::Parameter(_) | Self::TooMuch(_) => {
                 ResponseCode::INVALID_PARAMETER
             }
+            Self::NotOpen { .. } => ResponseCode::SYSTEM_ERROR,
             Self::Overloaded | Self::TooSlow(_) => ResponseCode::SYSTEM_BUSY,
             Self::NoSuchTopic(_) => ResponseCode::TOPIC_NOT_EXIST,
             Self::TopicForbidden { .. }

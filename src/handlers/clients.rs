@@ -93,7 +93,7 @@ fn consumers<'h>(
     broker: &Broker,
     heartbeat: &'h HeartbeatData,
 ) -> impl Iterator<Item = (GroupName, &'h ConsumerData)> {
-    let refuses_pull = broker.pull_rules.refuses_pull_consumers;
+    let refuses_pull = broker.pull_rules.get().refuses_pull_consumers;
     let welcome =
         move |consumer: &&ConsumerData| !refuses_pull || consumer.consume_type != ConsumeType::Actively;
     let named = |consumer: &'h ConsumerData| Some((GroupName::parse(&consumer.group_name).ok()?, consumer));
@@ -186,7 +186,7 @@ pub fn check_config(broker: &Broker, request: &Command, _connection: &Connection
     if matches!(subscription.expression_type.as_str(), filter::TAG | "") {
         return Ok(Reply::empty());
     }
-    if !broker.pull_rules.allows_sql {
+    if !broker.pull_rules.get().allows_sql {
         return Err(Refusal::FilterUnsupported(subscription.expression_type));
     }
     Filter::compile(&subscription.expression_type, &subscription.expression)?;

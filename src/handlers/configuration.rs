@@ -30,11 +30,15 @@ pub async fn update(broker: &Arc<Broker>, request: &Command, connection: &Connec
     }
     let desk = Arc::clone(&broker.desk);
     let peer = connection.peer();
+    let permission = broker.topics.broker_permission();
     // It is written to disk.
     let changed = tokio::task::spawn_blocking(move || desk.change(&text)).await;
     match changed {
         Ok(Ok(_)) => {
             tracing::info!(%peer, "the configuration was changed");
+            if broker.topics.broker_permission() != permission {
+                broker.topics.announce();
+            }
             Ok(Reply::empty())
         }
         Ok(Err(refused)) => {

@@ -127,6 +127,6 @@ fn reply(broker: &Broker, topic: &str, receipt: Receipt) -> SendReply {
         batch_unique_id: None,
         recall_handle,
         region: Some(marks.region.as_str().into()),
-        trace_on: Some(marks.trace_on),
+        trace_on: Some(broker.produce.traces()),
     }
 }

@@ -131,7 +131,7 @@ fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
 
 /// Waits for a message to arrive, or until the consumer wants to hear that there is none.
 fn park(broker: &Arc<Broker>, call: Call, checked: Checked) {
-    let wait = broker.pull_rules.wait(checked.header.suspend_timeout_millis);
+    let wait = broker.pull_rules.get().wait(checked.header.suspend_timeout_millis);
     let question = checked.question.clone();
     let connection = call.connection.clone();
     let again = {
@@ -156,7 +156,7 @@ fn park(broker: &Arc<Broker>, call: Call, checked: Checked) {
 }
 
 fn check(broker: &Broker, header: PullMessage, is_lite: bool) -> Result<Checked, Refusal> {
-    let rules = &broker.pull_rules;
+    let rules = broker.pull_rules.get();
     let address = || broker.topics.broker_ip();
     if !broker.topics.broker_permission().may_read() {
         return Err(Refusal::BrokerForbidden { address: address(), operation: "pulling message" });
@@ -271,7 +271,7 @@ fn answer(broker: &Broker, call: Call, checked: &Checked, result: Result<Pulled,
             checked.began.elapsed(),
         );
         let header = PullReply {
-            suggest_which_broker_id: broker.pull_rules.suggestion(&checked.group),
+            suggest_which_broker_id: broker.pull_rules.get().suggestion(&checked.group),
             next_begin_offset: pulled.next,
             min_offset: pulled.span.min,
             max_offset: pulled.span.max,

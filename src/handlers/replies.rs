@@ -71,7 +71,7 @@ fn told(broker: &Broker, queue_id: QueueId, sent: Sent) -> Reply {
         batch_unique_id: None,
         recall_handle: None,
         region: Some(marks.region.as_str().into()),
-        trace_on: Some(marks.trace_on),
+        trace_on: Some(broker.produce.traces()),
     };
     let reply = Reply::header(&header);
     match sent.pushed {

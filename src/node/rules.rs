@@ -1,18 +1,22 @@
 //! What the services of a node are told of its configuration.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ferrymq_proto::position::Timestamp;
 use ferrymq_storage::disk::Percent;
 use ferrymq_storage::retention::{Hours, RetentionSettings};
 
 use super::StartError;
-use crate::config::broker::BrokerConfig;
+use crate::config::broker::{BrokerConfig, Clients};
 use crate::config::desk::BrokerDesk;
 use crate::config::live::Live;
+use crate::services::message::MessageLimits;
+use crate::services::produce::ProduceRules;
+use crate::services::pull::{Portion, Portions};
 use crate::services::query::QueryRules;
 use crate::services::topics::{AdminRules, Permission, TopicSettings};
 use crate::services::transactions::TransactionRules;
-use crate::state::TopicRules;
+use crate::state::{GroupRules, TopicRules};
 use crate::system_tables::SystemTables;
 
 pub(super) fn topic_settings(config: &BrokerConfig, desk: &BrokerDesk) -> Result<TopicSettings, StartError> {
@@ -76,4 +80,42 @@ pub(super) fn recent_bytes(percent_of_memory: u8) -> i64 {
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
     let total = total.map_or(SOME, |kibibytes: i64| kibibytes.saturating_mul(1024));
     total / 100 * i64::from(percent_of_memory)
+}
+
+pub(super) fn message_limits(config: &BrokerConfig) -> MessageLimits {
+    MessageLimits { body_bytes_max: config.store.message_bytes_max }
+}
+
+pub(super) fn group_rules(config: &BrokerConfig) -> GroupRules {
+    GroupRules {
+        auto_create: config.topics.groups_are_created,
+        auto_create_system: config.topics.system_groups_are_created,
+    }
+}
+
+pub(super) fn clients(config: &BrokerConfig) -> Clients {
+    let mut clients = config.clients.clone();
+    // Transactions need to know their producers.
+    clients.producers_are_registered |= !config.transactions.are_refused;
+    clients
+}
+
+pub(super) fn produce_rules(config: &BrokerConfig) -> ProduceRules {
+    let since_1970 = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    ProduceRules {
+        traces: config.produce.traces,
+        opens_at: config.produce.opens_at.and_then(|at| i64::try_from(since_1970(at)).ok()).map(Timestamp),
+        refuses_transactions: config.transactions.are_refused,
+        batch_bytes_max: config.store.message_bytes_max,
+    }
+}
+
+pub(super) fn portions(config: &BrokerConfig) -> Portions {
+    const ENTRY_BYTES: usize = 20;
+    let pull = &config.pull;
+    Portions {
+        hot: Portion { bytes_max: pull.bytes_max, messages_max: pull.messages_max },
+        cold: Portion { bytes_max: pull.cold_bytes_max, messages_max: pull.cold_messages_max },
+        scanned_max: pull.filtered_bytes_max / ENTRY_BYTES,
+    }
 }

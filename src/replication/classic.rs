@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use ferrymq_proto::name::TopicName;
@@ -20,7 +20,7 @@ use super::queue::{NotTaken, WaitingQueue};
 use super::{Batch, Changed, Done, NotStored, Replicator, SharedTables, Stored, Wait};
 use crate::clock;
 use crate::state;
-use crate::state::files::{ConfigFolder, FileError};
+use crate::state::files::{ConfigFile, ConfigFolder, FileError};
 
 /// What may wait to be written. Past this senders hear that the broker is busy.
 const WAITING_BYTES_MAX: usize = 64 << 20;
@@ -84,6 +84,8 @@ pub struct Parts {
     pub mode: FlushMode,
     pub tables: SharedTables,
     pub files: ConfigFolder,
+    /// How long what groups have committed may wait for its file.
+    pub offsets_wait_max: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +117,11 @@ impl Classic {
             derived: parts.derived,
             tables: parts.tables,
             files: parts.files,
+            offsets: OffsetsFile {
+                wait_max: parts.offsets_wait_max,
+                written: Instant::now(),
+                is_behind: false,
+            },
         };
         let writing = Builder::new().name("log-write".into()).spawn(move || {
             while writer.step() {}
@@ -362,11 +369,48 @@ struct TablesWriter {
     derived: Derived,
     tables: SharedTables,
     files: ConfigFolder,
+    offsets: OffsetsFile,
+}
+
+/// Consumers commit all the time, and nobody waits for it: their file is written once a while.
+struct OffsetsFile {
+    wait_max: Duration,
+    written: Instant,
+    /// Something was committed that is not in it.
+    is_behind: bool,
+}
+
+impl OffsetsFile {
+    /// How long it can wait.
+    fn patience(&self) -> Duration {
+        if self.is_behind { self.wait_max.saturating_sub(self.written.elapsed()) } else { Duration::MAX }
+    }
+
+    /// Whether it can be left as it is after these changes.
+    fn can_wait(&mut self, changes: &[Change]) -> bool {
+        let is_commit = |change: &Change| matches!(change.command, state::Command::CommitOffsets { .. });
+        self.is_behind |= changes.iter().any(is_commit);
+        // What else changes offsets was asked for by somebody who waits.
+        let is_asked_for = |change: &Change| changes_offsets(&change.command);
+        self.is_behind && !self.patience().is_zero() && !changes.iter().any(is_asked_for)
+    }
+}
+
+fn changes_offsets(command: &state::Command) -> bool {
+    use state::Command as C;
+    match command {
+        C::ResetOffsets { .. } | C::CloneOffsets { .. } | C::RemoveOffsets { .. } => true,
+        C::DeleteTopics { offsets, .. } | C::DeleteGroups { offsets, .. } => *offsets,
+        C::Together(commands) => commands.iter().any(changes_offsets),
+        _ => false,
+    }
 }
 
 impl TablesWriter {
     fn step(&mut self) -> bool {
-        let Some(changes) = self.queue.take(CHANGES_MAX, CHANGES_MAX) else { return false };
+        let patience = self.offsets.patience();
+        let Some(changes) = self.queue.take_within(CHANGES_MAX, CHANGES_MAX, patience) else { return false };
+        let offsets_can_wait = self.offsets.can_wait(&changes);
         let deleted: Vec<_> =
             changes.iter().flat_map(|change| deleted_topics(&change.command)).cloned().collect();
         let applied: Vec<_> = {
@@ -374,7 +418,7 @@ impl TablesWriter {
             changes.into_iter().map(|change| (tables.apply(change.command), change.changed)).collect()
         };
         // What nobody may forget is in its file before anybody is answered.
-        let saved = self.save().and_then(|()| self.remove_queues(&deleted));
+        let saved = self.save(offsets_can_wait).and_then(|()| self.remove_queues(&deleted));
         for (reply, changed) in applied {
             changed(match &saved {
                 Ok(()) => Ok(reply),
@@ -400,15 +444,50 @@ impl TablesWriter {
         topics.iter().try_for_each(|topic| Ok(self.derived.remove_topic(topic)?))
     }
 
-    fn save(&mut self) -> Result<(), NotSaved> {
+    fn save(&mut self, without_offsets: bool) -> Result<(), NotSaved> {
+        let is_wanted = |file| !(without_offsets && file == ConfigFile::Offsets);
         // Files are written while everybody may read the tables.
-        let due = self.files.due(&self.tables.read());
-        Ok(self.files.write(due)?)
+        let due = self.files.due_where(&self.tables.read(), is_wanted);
+        self.files.write(due)?;
+        if !without_offsets {
+            self.offsets.written = Instant::now();
+            self.offsets.is_behind = false;
+        }
+        Ok(())
     }
 
     fn close(mut self) {
-        if let Err(error) = self.save() {
+        if let Err(error) = self.save(false) {
             tracing::error!(%error, "the tables could not be saved");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferrymq_proto::name::GroupName;
+
+    use super::*;
+    use crate::state::{Command, Stamp};
+
+    #[test]
+    fn only_what_nobody_waits_for_can_wait() {
+        let stamp = Stamp::default();
+        let commit = || Change::unasked(Command::CommitOffsets { changes: Vec::new(), stamp });
+        let create = || Change::unasked(Command::CreateTopics { topics: Vec::new(), stamp });
+        let remove = || {
+            Change::unasked(Command::RemoveOffsets { group: GroupName::parse("g").ok(), topic: None, stamp })
+        };
+        let hour = Duration::from_secs(3600);
+        let mut file = OffsetsFile { wait_max: hour, written: Instant::now(), is_behind: false };
+        assert!(!file.can_wait(&[create()]), "nothing is behind");
+        assert_eq!(file.patience(), Duration::MAX);
+        assert!(file.can_wait(&[commit(), create()]));
+        assert!(file.can_wait(&[create()]), "what was committed before still waits");
+        assert!(file.patience() <= hour);
+        assert!(!file.can_wait(&[commit(), remove()]));
+        assert!(!file.can_wait(&[Change::unasked(Command::Together(vec![remove().command]))]));
+        file.wait_max = Duration::ZERO;
+        assert!(!file.can_wait(&[commit()]), "it has waited long enough");
     }
 }

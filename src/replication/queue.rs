@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct WaitingQueue<T> {
@@ -61,14 +62,19 @@ impl<T> WaitingQueue<T> {
     /// Waits until there is something, and takes up to `bytes_max` of it, but at least one item. `None`: the queue is closed
     /// and empty.
     pub fn take(&self, bytes_max: usize, items_max: usize) -> Option<Vec<T>> {
+        self.take_within(bytes_max, items_max, Duration::MAX)
+    }
+
+    /// As [`Self::take`], but takes nothing when nothing comes in this time.
+    pub fn take_within(&self, bytes_max: usize, items_max: usize, time: Duration) -> Option<Vec<T>> {
         let mut state = self.state();
-        while state.items.is_empty() {
-            if state.is_closed {
-                return None;
-            }
-            state.is_waiting = true;
-            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.is_waiting = false;
+        state.is_waiting = true;
+        let is_idle = |state: &mut State<T>| state.items.is_empty() && !state.is_closed;
+        let waited = self.arrived.wait_timeout_while(state, time, is_idle);
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.is_waiting = false;
+        if state.items.is_empty() && state.is_closed {
+            return None;
         }
         let mut taken = Vec::new();
         let mut taken_bytes = 0;

@@ -6,6 +6,7 @@ use ferrymq_proto::bodies::{GroupConfig, GroupTable};
 use ferrymq_proto::name::{GroupName, RETRY_PREFIX, TopicName};
 
 use super::topics::Topics;
+use crate::config::live::Live;
 use crate::refusal::Refusal;
 use crate::replication::{NotStored, SharedTables, Writer};
 use crate::state::{Command, Group, GroupRules, permission};
@@ -18,7 +19,7 @@ pub struct Groups {
     tables: SharedTables,
     writer: Writer,
     topics: Arc<Topics>,
-    rules: GroupRules,
+    rules: Live<GroupRules>,
 }
 
 /// What a consumer needs of the tables before it can be a member of its group.
@@ -31,7 +32,7 @@ pub struct Need {
 }
 
 impl Groups {
-    pub fn new(tables: SharedTables, writer: Writer, topics: Arc<Topics>, rules: GroupRules) -> Self {
+    pub fn new(tables: SharedTables, writer: Writer, topics: Arc<Topics>, rules: Live<GroupRules>) -> Self {
         Self { tables, writer, topics, rules }
     }
 
@@ -47,7 +48,7 @@ impl Groups {
         }
         let stamp = self.topics.stamp();
         // A name that could not be created is one that does not exist.
-        let command = self.tables.read().groups().create_for_client(group, self.rules, stamp);
+        let command = self.tables.read().groups().create_for_client(group, self.rules.get(), stamp);
         let command = command.map_err(|_| missing())?.ok_or_else(missing)?;
         self.writer.change(command).await?;
         tracing::info!(group, "created a group for its first consumer");

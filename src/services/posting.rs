@@ -9,6 +9,7 @@ use ferrymq_proto::record::{TransactionState, property};
 use super::message::{Message, MessageLimits};
 use crate::clock;
 use crate::config::broker::DelayLevels;
+use crate::config::live::Live;
 use crate::replication::{Batch, Done, NotStored, Stored, Wait, Writer};
 
 #[derive(Clone, Copy, Debug)]
@@ -29,13 +30,13 @@ impl TimerRules {
 #[derive(Clone, Debug)]
 pub struct Posting {
     writer: Writer,
-    limits: MessageLimits,
+    limits: Live<MessageLimits>,
     levels: DelayLevels,
     timers: TimerRules,
 }
 
 impl Posting {
-    pub fn new(writer: Writer, limits: MessageLimits, levels: DelayLevels, timers: TimerRules) -> Self {
+    pub fn new(writer: Writer, limits: Live<MessageLimits>, levels: DelayLevels, timers: TimerRules) -> Self {
         Self { writer, limits, levels, timers }
     }
 
@@ -78,8 +79,9 @@ impl Posting {
     /// Appends messages that share a topic and a queue, all of them or none.
     pub fn post_all(&self, messages: Vec<Message>, wait: Wait, done: Done) {
         let mut batch = Batch::default();
+        let limits = self.limits.get();
         for message in messages {
-            if let Err(refused) = message.encode_into(&mut batch, self.limits) {
+            if let Err(refused) = message.encode_into(&mut batch, limits) {
                 return done(Err(refused));
             }
         }
@@ -93,7 +95,7 @@ impl Posting {
         if matches!(state, TransactionState::None | TransactionState::Committed) && !is_half {
             self.put_aside(&mut message, clock::now())?;
         }
-        message.into_batch(self.limits)
+        message.into_batch(self.limits.get())
     }
 
     /// Sends the message to where it waits, if it shall be seen later.

@@ -20,6 +20,7 @@ use super::posting::Posting;
 use super::topics::Topics;
 use super::transactions;
 use crate::clock;
+use crate::config::live::Live;
 use crate::refusal::Refusal;
 use crate::replication::{NotStored, SharedTables, Stored, Wait};
 
@@ -34,12 +35,15 @@ const ORIGIN_INSTANCE: u32 = 0xFE88_0B0C;
 pub struct Marks {
     pub cluster: String,
     pub region: String,
-    pub trace_on: bool,
     pub store_host: SocketAddr,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct ProduceRules {
+    /// Producers are told that they may send traces.
+    pub traces: bool,
+    /// Before this moment nothing is taken.
+    pub opens_at: Option<Timestamp>,
     pub refuses_transactions: bool,
     /// Messages of one batch together.
     pub batch_bytes_max: usize,
@@ -85,7 +89,7 @@ pub struct Produce {
     locks: Arc<OrderLocks>,
     posting: Posting,
     marks: Marks,
-    rules: ProduceRules,
+    rules: Live<ProduceRules>,
     origin: Origin,
     turn: AtomicU32,
 }
@@ -97,7 +101,7 @@ impl Produce {
         locks: Arc<OrderLocks>,
         posting: Posting,
         marks: Marks,
-        rules: ProduceRules,
+        rules: Live<ProduceRules>,
     ) -> Self {
         let origin = Origin {
             ip: marks.store_host.ip(),
@@ -111,9 +115,17 @@ impl Produce {
         &self.marks
     }
 
+    /// Whether producers may send traces.
+    pub fn traces(&self) -> bool {
+        self.rules.get().traces
+    }
+
     /// The topic that a submission goes to, if it exists. Else it has to be created first.
     pub fn topic(&self, submission: &Submission<'_>) -> Result<Option<Arc<TopicConfig>>, Refusal> {
         let topics = &self.topics;
+        if let Some(opens_at) = self.rules.get().opens_at.filter(|opens_at| *opens_at > clock::now()) {
+            return Err(Refusal::NotOpen { address: topics.broker_ip(), opens_at });
+        }
         // In a broker that takes no more, ordered messages must not go elsewhere unnoticed.
         let found = self.tables.read().topics().find(submission.topic).cloned();
         if !topics.broker_permission().may_write() && found.as_ref().is_some_and(|topic| topic.order) {
@@ -220,7 +232,7 @@ impl Produce {
             body: submission.body.clone(),
         };
         message.set(property::REGION, &self.marks.region)?;
-        message.set(property::TRACE_ON, if self.marks.trace_on { "true" } else { "false" })?;
+        message.set(property::TRACE_ON, if self.rules.get().traces { "true" } else { "false" })?;
         if message.topic.is_retry() {
             self.give_up_if_due(&mut message, submission)?;
         }
@@ -239,7 +251,7 @@ impl Produce {
             .is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let is_retried = message.reconsume_times > 0 && message.delay_level() > 0;
         if prepares && !is_retried {
-            if self.rules.refuses_transactions {
+            if self.rules.get().refuses_transactions {
                 let operation = "sending transaction message";
                 return Err(Refusal::BrokerForbidden { address: self.topics.broker_ip(), operation });
             }
@@ -279,12 +291,13 @@ impl Produce {
         if read_properties(submission.properties)?.get(property::DELAY_LEVEL).is_some() {
             return Err(illegal("a batch cannot be delayed"));
         }
-        if submission.body.len() > self.rules.batch_bytes_max {
+        let bytes_max = self.rules.get().batch_bytes_max;
+        if submission.body.len() > bytes_max {
             // Not an illegal message: Java's encoder throws here, and the client hears of an error of the system.
             return Err(Refusal::Failed(format!(
                 "message body size exceeded, msg body size: {}, maxMessageSize: {}",
                 submission.body.len(),
-                self.rules.batch_bytes_max
+                bytes_max
             )));
         }
         let sys_flag = with_tags_of(submission.sys_flag, topic);

@@ -12,10 +12,9 @@ use ferrymq_proto::record::Record;
 use ferrymq_storage::queues::QueueEntry;
 
 use super::archive::{Archive, Span};
+use crate::config::live::Live;
 use crate::refusal::Refusal;
 
-/// Entries that one pull looks at, when its filter takes few of them.
-const SCANNED_MAX: usize = 800;
 /// Entries that are read at once.
 const ENTRIES_AT_ONCE: usize = 128;
 
@@ -76,11 +75,21 @@ pub struct Pulled {
     pub body: Bytes,
 }
 
+/// What one pull may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Portions {
+    /// Of messages in memory.
+    pub hot: Portion,
+    /// Of others.
+    pub cold: Portion,
+    /// Entries of a queue that are looked at, if few are wanted.
+    pub scanned_max: usize,
+}
+
 #[derive(Clone, Debug)]
 pub struct Pull {
     archive: Archive,
-    hot: Portion,
-    cold: Portion,
+    portions: Live<Portions>,
 }
 
 /// Whether a read may wait for the disk.
@@ -91,9 +100,8 @@ enum Patience {
 }
 
 impl Pull {
-    /// `hot` is what one pull may take of messages in memory, `cold` of others.
-    pub fn new(archive: Archive, hot: Portion, cold: Portion) -> Self {
-        Self { archive, hot, cold }
+    pub fn new(archive: Archive, portions: Live<Portions>) -> Self {
+        Self { archive, portions }
     }
 
     pub fn span(&self, topic: &TopicName, queue: QueueId) -> Result<Option<Span>, Refusal> {
@@ -145,11 +153,11 @@ impl Pull {
 
     fn gather(&self, question: &Question, span: Span, patience: Patience) -> Result<Pulled, Interrupted> {
         let portion = match patience {
-            Patience::None => self.hot,
-            Patience::Enough => self.cold,
+            Patience::None => self.portions.get().hot,
+            Patience::Enough => self.portions.get().cold,
         };
         let wanted = question.messages_max.min(portion.messages_max).max(1);
-        let scanned_max = SCANNED_MAX.max(question.messages_max);
+        let scanned_max = self.portions.get().scanned_max.max(question.messages_max);
         let mut gathering = Gathering::new(&self.archive, patience);
         let mut next = question.offset;
         let mut scanned = 0;

@@ -9,8 +9,6 @@ pub struct Clients {
     pub are_told_of_changes: bool,
     /// A client that sends no heartbeat for so long is forgotten.
     pub silence_max: Duration,
-    /// A subscription that nobody renews for so long is forgotten.
-    pub subscription_silence_max: Duration,
     /// Producers are registered by their heartbeats.
     pub producers_are_registered: bool,
     /// Answer request 400: the broker deals out the queues of a group.
@@ -29,12 +27,6 @@ pub(super) static KEYS: &[Row] = &[
         "120000",
         milliseconds(1000..=DAY_MS, |config| &mut config.clients.silence_max),
         "A client that sends no heartbeat for so long is forgotten.",
-    ),
-    fixed(
-        "subscriptionExpiredTimeout",
-        "600000",
-        milliseconds(1000..=DAY_MS, |config| &mut config.clients.subscription_silence_max),
-        "A subscription that no heartbeat names for so long is forgotten.",
     ),
     live(
         "enableRegisterProducer",

@@ -1,7 +1,6 @@
 //! How far groups have come.
 
 use super::rows::{HOUR_MS, Row, fixed, live, milliseconds, switch};
-use crate::config::field::Field;
 use std::time::Duration;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,8 +8,6 @@ pub struct Offsets {
     pub flush_interval: Duration,
     /// A reset is kept by the broker, and consumers take it up by themselves.
     pub resets_here: bool,
-    /// Changes until the table counts as a new version.
-    pub version_step: usize,
 }
 
 pub(super) static KEYS: &[Row] = &[
@@ -25,11 +22,5 @@ pub(super) static KEYS: &[Row] = &[
         "true",
         switch(|config| &mut config.offsets.resets_here),
         "A reset of offsets takes effect in the broker, whether or not a consumer is connected.",
-    ),
-    fixed(
-        "consumerOffsetUpdateVersionStep",
-        "500",
-        Field::Number(1..=1_000_000_000, |config| &mut config.offsets.version_step),
-        "Commits until the table of offsets counts as a new version.",
     ),
 ];

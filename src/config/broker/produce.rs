@@ -1,6 +1,6 @@
 //! Taking messages in.
 
-use super::rows::{DAY_MS, Row, fixed, live, milliseconds, switch};
+use super::rows::{Row, live, switch};
 use crate::config::field::Field;
 use std::time::{Duration, SystemTime};
 
@@ -12,15 +12,6 @@ pub struct Produce {
     pub opens_at: Option<SystemTime>,
     /// Keep the replies of request-reply as messages.
     pub stores_replies: bool,
-    /// A send that waited longer for its turn is refused, if `refuses_late`.
-    pub wait_max: Duration,
-    pub refuses_late: bool,
-    /// Sends that may wait.
-    pub waiting_max: usize,
-    /// A send is answered after this at the latest.
-    pub timeout: Duration,
-    /// A log that takes longer than this for one message is busy: sends are refused.
-    pub log_busy: Duration,
 }
 
 pub(super) static KEYS: &[Row] = &[
@@ -45,36 +36,6 @@ pub(super) static KEYS: &[Row] = &[
         "true",
         switch(|config| &mut config.produce.stores_replies),
         "Keep the replies of request-reply as messages too.",
-    ),
-    live(
-        "brokerFastFailureEnable",
-        "true",
-        switch(|config| &mut config.produce.refuses_late),
-        "Refuse sends that waited longer than waitTimeMillsInSendQueue, so that producers try another broker.",
-    ),
-    live(
-        "waitTimeMillsInSendQueue",
-        "200",
-        milliseconds(1..=DAY_MS, |config| &mut config.produce.wait_max),
-        "How long a send may wait for its turn.",
-    ),
-    fixed(
-        "sendThreadPoolQueueCapacity",
-        "10000",
-        Field::Number(1..=10_000_000, |config| &mut config.produce.waiting_max),
-        "Sends that may wait. Past this they are refused as busy.",
-    ),
-    fixed(
-        "putMessageTimeout",
-        "8000",
-        milliseconds(1..=DAY_MS, |config| &mut config.produce.timeout),
-        "A send that is not stored by then is answered with an error.",
-    ),
-    live(
-        "osPageCacheBusyTimeOutMills",
-        "1000",
-        milliseconds(1..=DAY_MS, |config| &mut config.produce.log_busy),
-        "When writing one batch into the log takes longer, further sends are refused as busy.",
     ),
 ];
 

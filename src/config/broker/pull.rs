@@ -19,17 +19,12 @@ pub struct Pull {
     pub batch_max: usize,
     pub allows_lite_pull: bool,
     pub allows_sql: bool,
-    /// Filter messages that are consumed again as well.
-    pub filters_retries: bool,
     /// Bytes of a consume queue that one pull looks through.
     pub filtered_bytes_max: usize,
     /// A slave serves consumers that lag behind.
     pub reads_from_slave: bool,
     /// Share of memory, in percent, that recent messages are taken to fill.
     pub memory_ratio: u8,
-    /// Consumers that lag behind by more than `lag_bytes_max` are not served.
-    pub refuses_slow_groups: bool,
-    pub lag_bytes_max: usize,
     /// Consumers that call pull themselves are not served.
     pub refuses_pull_consumers: bool,
 }
@@ -100,12 +95,6 @@ pub(super) static KEYS: &[Row] = &[
         switch(|config| &mut config.pull.allows_sql),
         "Serve subscriptions that are SQL92 expressions.",
     ),
-    live(
-        "filterSupportRetry",
-        "false",
-        switch(|config| &mut config.pull.filters_retries),
-        "Filter by expression messages that are consumed again as well.",
-    ),
     fixed(
         "maxFilterMessageSize",
         "16000",
@@ -117,18 +106,6 @@ pub(super) static KEYS: &[Row] = &[
         "false",
         switch(|config| &mut config.pull.reads_from_slave),
         "Send consumers that lag far behind to a slave.",
-    ),
-    live(
-        "disableConsumeIfConsumerReadSlowly",
-        "false",
-        switch(|config| &mut config.pull.refuses_slow_groups),
-        "Stop serving groups that lag further behind than consumerFallbehindThreshold.",
-    ),
-    live(
-        "consumerFallbehindThreshold",
-        "17179869184",
-        Field::Size(1..=1_099_511_627_776, |config| &mut config.pull.lag_bytes_max),
-        "See disableConsumeIfConsumerReadSlowly.",
     ),
     live(
         "rejectPullConsumerEnable",

@@ -1,7 +1,7 @@
 //! How the broker tells the name servers that it is there.
 
 use super::identity::host;
-use super::rows::{Row, fixed, live, milliseconds, switch};
+use super::rows::{Row, fixed, milliseconds, switch};
 use crate::config::field::Field;
 use std::fmt;
 use std::time::Duration;
@@ -11,18 +11,8 @@ pub struct Registration {
     pub name_servers: Vec<Endpoint>,
     pub period: Duration,
     pub timeout: Duration,
-    /// Register each time in full, without asking first whether the name server has the newest version.
-    pub is_forced: bool,
-    pub is_compressed: bool,
-    /// Send one changed topic alone.
-    pub is_by_single_topic: bool,
-    /// Send the topics in several registrations of `split_topics_max`.
-    pub is_split: bool,
-    pub split_topics_max: usize,
     /// Let the smallest broker id of the group act for a missing master.
     pub has_acting_master: bool,
-    pub heartbeat_interval: Duration,
-    pub heartbeat_timeout: Duration,
     /// After so long a silence a name server takes the broker for gone.
     pub silence_max: Duration,
 }
@@ -75,53 +65,11 @@ pub(super) static KEYS: &[Row] = &[
         milliseconds(100..=120_000, |config| &mut config.registration.timeout),
         "How long a name server may take to answer.",
     ),
-    live(
-        "forceRegister",
-        "true",
-        switch(|config| &mut config.registration.is_forced),
-        "Register in full each time, without asking first whether the name server knows the newest topics.",
-    ),
-    fixed(
-        "compressedRegister",
-        "false",
-        switch(|config| &mut config.registration.is_compressed),
-        "Compress registrations.",
-    ),
-    live(
-        "enableSingleTopicRegister",
-        "false",
-        switch(|config| &mut config.registration.is_by_single_topic),
-        "Tell name servers of a changed topic alone.",
-    ),
-    live(
-        "enableSplitRegistration",
-        "false",
-        switch(|config| &mut config.registration.is_split),
-        "Register many topics in several requests.",
-    ),
-    live(
-        "splitRegistrationSize",
-        "800",
-        Field::Number(1..=100_000, |config| &mut config.registration.split_topics_max),
-        "Topics in each of these requests.",
-    ),
     fixed(
         "enableSlaveActingMaster",
         "false",
         switch(|config| &mut config.registration.has_acting_master),
         "Tell name servers that the smallest broker id of the group may act for a missing master.",
-    ),
-    fixed(
-        "brokerHeartbeatInterval",
-        "1000",
-        milliseconds(100..=60_000, |config| &mut config.registration.heartbeat_interval),
-        "With enableSlaveActingMaster: how often name servers hear that the broker is there.",
-    ),
-    fixed(
-        "sendHeartbeatTimeoutMillis",
-        "1000",
-        milliseconds(100..=60_000, |config| &mut config.registration.heartbeat_timeout),
-        "How long a name server may take to answer that.",
     ),
     fixed(
         "brokerNotActiveTimeoutMillis",

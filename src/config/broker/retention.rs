@@ -21,7 +21,6 @@ pub struct Retention {
     /// Files of the log that are deleted in one go, with a pause after each.
     pub files_max: usize,
     pub file_pause: Duration,
-    pub queue_file_pause: Duration,
 }
 
 pub(super) static KEYS: &[Row] = &[
@@ -85,12 +84,6 @@ pub(super) static KEYS: &[Row] = &[
         "100",
         milliseconds(0..=60_000, |config| &mut config.retention.file_pause),
         "The pause after each file of the log, so that deleting does not hold up the disk.",
-    ),
-    fixed(
-        "deleteConsumeQueueFilesInterval",
-        "100",
-        milliseconds(0..=60_000, |config| &mut config.retention.queue_file_pause),
-        "The pause after each file of a consume queue.",
     ),
 ];
 

@@ -10,8 +10,11 @@ pub(super) fn settle(config: &mut BrokerConfig) -> Vec<Conflict> {
     if config.store.log_folder.as_os_str().is_empty() {
         config.store.log_folder = config.store.root.join("commitlog");
     }
+    if config.replication.port == 0 {
+        config.replication.port = config.network.listen_port.saturating_add(1);
+    }
     let keys = &config.mode_keys;
-    let mut conflicts: Vec<Conflict> = ports(config).into_iter().collect();
+    let mut conflicts: Vec<Conflict> = ports(config).into_iter().chain(log_folder(config)).collect();
     if keys.is_raft {
         conflicts.extend(raft(keys, config));
         config.mode = Mode::Raft(group(keys, config.identity.name.as_str()));
@@ -51,6 +54,18 @@ fn ports(config: &BrokerConfig) -> Option<Conflict> {
             format!("haListenPort and listenPort are both {port}"),
             "another port than listenPort",
             "remove haListenPort: then it is the port behind listenPort",
+        )
+    })
+}
+
+fn log_folder(config: &BrokerConfig) -> Option<Conflict> {
+    let usual = config.store.root.join("commitlog");
+    (config.store.log_folder != usual).then(|| {
+        error(
+            &["storePathCommitLog", "storePathRootDir"],
+            "the commit log cannot lie elsewhere than below storePathRootDir yet".to_string(),
+            &format!("expected {}", usual.display()),
+            "remove storePathCommitLog, or make `commitlog` below storePathRootDir a link to that folder",
         )
     })
 }

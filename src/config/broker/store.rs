@@ -1,6 +1,6 @@
 //! Where messages are kept and in what portions.
 
-use super::rows::{DAY_MS, HOUR_MS, Row, fixed, live, milliseconds, switch};
+use super::rows::{HOUR_MS, Row, fixed, live, milliseconds, switch};
 use crate::config::field::Field;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,8 +15,6 @@ pub struct Store {
     pub flush: FlushDisk,
     /// How long a written message may wait for the disk when nobody waits for it.
     pub flush_interval: Duration,
-    /// A producer waits for the disk no longer than this.
-    pub flush_timeout: Duration,
     /// The longest message body.
     pub message_bytes_max: usize,
     pub has_index: bool,
@@ -106,12 +104,6 @@ pub(super) static KEYS: &[Row] = &[
         "With ASYNC_FLUSH: how long a message may wait for the disk.",
     )
     .important(),
-    fixed(
-        "syncFlushTimeout",
-        "5000",
-        milliseconds(1..=DAY_MS, |config| &mut config.store.flush_timeout),
-        "With SYNC_FLUSH: how long a send waits for the disk before it is answered with FLUSH_DISK_TIMEOUT.",
-    ),
     live(
         "maxMessageSize",
         "4194304",

@@ -52,7 +52,7 @@ pub(super) static KEYS: &[Row] = &[
         "A first message creates its topic.",
     )
     .important(),
-    live(
+    fixed(
         "defaultTopicQueueNums",
         "8",
         Field::Number(1..=16_384, |config| &mut config.topics.queues),

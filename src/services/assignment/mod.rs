@@ -22,6 +22,7 @@ use ferrymq_proto::text::Text;
 
 pub use strategy::Strategy;
 
+use crate::config::live::Live;
 use crate::refusal::Refusal;
 use crate::replication::{SharedTables, Writer};
 use crate::state::{Command, permission};
@@ -55,7 +56,7 @@ pub struct Assignment {
     /// Sorted queues by topic, and since when they are known.
     routes: Mutex<HashMap<String, (Queues, Instant)>>,
     /// Whether the broker deals out queues at all; else every consumer hears of all.
-    deals: bool,
+    deals: Live<bool>,
 }
 
 impl Assignment {
@@ -64,7 +65,7 @@ impl Assignment {
         writer: Writer,
         broker: BrokerName,
         name_servers: Vec<Arc<Client>>,
-        deals: bool,
+        deals: Live<bool>,
     ) -> Self {
         Self { tables, writer, broker, name_servers, routes: Mutex::default(), deals }
     }
@@ -73,7 +74,7 @@ impl Assignment {
     /// what it has.
     pub async fn share(&self, wish: &Wish, mut clients: Vec<String>) -> Option<Vec<MessageQueue>> {
         let queues = self.queues(&wish.topic).await?;
-        if wish.model == MessageModel::Broadcasting || !self.deals {
+        if wish.model == MessageModel::Broadcasting || !self.deals.get() {
             return Some(queues.to_vec());
         }
         let strategy = Strategy::find(&wish.strategy)?;

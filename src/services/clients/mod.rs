@@ -29,6 +29,7 @@ pub use table::{Caller, ConsumerGroup, Heard, Manner, Member, Statement, Table, 
 
 use crate::clock;
 use crate::config::broker as config;
+use crate::config::live::Live;
 use crate::replication::SharedTables;
 use notices::Notices;
 
@@ -38,7 +39,7 @@ const SCAN_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Clients {
     tables: SharedTables,
-    rules: config::Clients,
+    rules: Live<config::Clients>,
     known: RwLock<Known>,
     notices: Notices,
     questions: Semaphore,
@@ -62,7 +63,7 @@ impl Known {
 }
 
 impl Clients {
-    pub fn new(tables: SharedTables, rules: config::Clients) -> Self {
+    pub fn new(tables: SharedTables, rules: Live<config::Clients>) -> Self {
         Self {
             tables,
             rules,
@@ -112,7 +113,7 @@ impl Clients {
         group: &GroupName,
     ) -> Result<(), TooMuch> {
         let mut known = self.known_mut();
-        if connection.is_closed() || !self.rules.producers_are_registered {
+        if connection.is_closed() || !self.rules.get().producers_are_registered {
             return Ok(());
         }
         known.table.produce(caller, group, clock::now())?;
@@ -224,7 +225,7 @@ impl Clients {
     fn tell_members(&self, group: &GroupName) {
         let config = self.tables.read().groups().find(group.as_str()).cloned();
         let wants = config.is_none_or(|config| config.notify_consumer_ids_changed_enable);
-        if !self.rules.are_told_of_changes
+        if !self.rules.get().are_told_of_changes
             || !wants
             || self.model(group.as_str()) == Some(MessageModel::Broadcasting)
         {
@@ -246,7 +247,7 @@ impl Clients {
     }
 
     fn expire(&self, now: Timestamp) {
-        let silence_ms_max = i64::try_from(self.rules.silence_max.as_millis()).unwrap_or(i64::MAX);
+        let silence_ms_max = i64::try_from(self.rules.get().silence_max.as_millis()).unwrap_or(i64::MAX);
         let mut known = self.known_mut();
         let silent = known.table.expire(now, silence_ms_max);
         let mut closing = Vec::new();

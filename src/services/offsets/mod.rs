@@ -22,6 +22,7 @@ pub use self::positions::Target;
 use super::archive::Archive;
 use crate::clock;
 use crate::config::broker as config;
+use crate::config::live::Live;
 use crate::refusal::Refusal;
 use crate::replication::{NotStored, SharedTables, Writer};
 use crate::state::{Command, OffsetChange, QueueLine, Stamp, Tables};
@@ -47,7 +48,7 @@ pub struct Offsets {
     tables: SharedTables,
     writer: Writer,
     archive: Archive,
-    settings: config::Offsets,
+    settings: Live<config::Offsets>,
     /// This much at the end of the log counts as being in memory.
     recent_bytes: i64,
     pending: Mutex<Pending>,
@@ -64,7 +65,7 @@ impl Offsets {
         tables: SharedTables,
         writer: Writer,
         archive: Archive,
-        settings: config::Offsets,
+        settings: Live<config::Offsets>,
         recent_bytes: i64,
     ) -> Self {
         Self {
@@ -82,7 +83,7 @@ impl Offsets {
 
     /// Whether a reset takes effect here, and not in the consumers.
     pub fn resets_here(&self) -> bool {
-        self.settings.resets_here
+        self.settings.get().resets_here
     }
 
     /// The next offset of a queue for a group, if it has one.
@@ -160,7 +161,7 @@ impl Offsets {
     pub fn take_reset(&self, group: &str, topic: &TopicName, queue: QueueId) -> Option<QueueOffset> {
         let offset = {
             let tables = self.tables.read();
-            if !self.settings.resets_here {
+            if !self.settings.get().resets_here {
                 return None;
             }
             self.waiting_reset(&tables, group, topic.as_str(), queue)?

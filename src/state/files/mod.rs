@@ -141,7 +141,13 @@ impl ConfigFolder {
 
     /// The files whose tables have changed since they were written. Does no I/O: to be asked where the tables are.
     pub fn due(&self, tables: &Tables) -> Vec<Due> {
-        ConfigFile::ALL.into_iter().filter_map(|file| self.due_one(file, tables)).collect()
+        self.due_where(tables, |_| true)
+    }
+
+    /// As [`Self::due`], of some files.
+    pub fn due_where(&self, tables: &Tables, is_wanted: impl Fn(ConfigFile) -> bool) -> Vec<Due> {
+        let wanted = ConfigFile::ALL.into_iter().filter(|file| is_wanted(*file));
+        wanted.filter_map(|file| self.due_one(file, tables)).collect()
     }
 
     /// Writes the files. When it returns without an error they would survive a power cut.

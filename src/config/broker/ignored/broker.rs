@@ -2,7 +2,7 @@
 
 use super::{
     COLD, CONTAINER, CONTROLLER, FILTER, FIXED, HOME, LITE, LOGGING, MAPPED, MEMBERS, METRICS, NAMES, NETTY,
-    POP, PROXY, RECOVERY, ROCKSDB, STATISTICS, THREADS, listed, unset,
+    POP, PROXY, RECOVERY, ROCKSDB, STATISTICS, THREADS, WAITING, listed, unset,
 };
 use crate::config::broker::rows::Row;
 
@@ -177,4 +177,19 @@ pub(super) static KEYS: &[Row] = &[
     listed("liteLagLatencyTopK", "50", &LITE),
     listed("isBrokerContainer", "false", &CONTAINER),
     listed("isInBrokerContainer", "false", &CONTAINER).also(&["inBrokerContainer"]),
+    listed("brokerFastFailureEnable", "true", &WAITING),
+    listed("waitTimeMillsInSendQueue", "200", &WAITING),
+    listed("sendThreadPoolQueueCapacity", "10000", &WAITING),
+    listed("filterSupportRetry", "false", &FIXED),
+    listed("disableConsumeIfConsumerReadSlowly", "false", &COLD),
+    listed("consumerFallbehindThreshold", "17179869184", &COLD),
+    listed("forceRegister", "true", &FIXED),
+    listed("compressedRegister", "false", &FIXED),
+    listed("enableSingleTopicRegister", "false", &FIXED),
+    listed("enableSplitRegistration", "false", &FIXED),
+    listed("splitRegistrationSize", "800", &FIXED),
+    listed("brokerHeartbeatInterval", "1000", &MEMBERS),
+    listed("sendHeartbeatTimeoutMillis", "1000", &MEMBERS),
+    listed("consumerOffsetUpdateVersionStep", "500", &FIXED),
+    listed("subscriptionExpiredTimeout", "600000", &FIXED),
 ];

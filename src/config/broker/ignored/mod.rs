@@ -137,3 +137,8 @@ static TIMER: Ignored = Ignored {
 
 static TLS: Ignored =
     Ignored { plural: "TLS keys", reason: "they only refine TLS, which is not offered yet" };
+
+static WAITING: Ignored = Ignored {
+    plural: "keys of waiting sends",
+    reason: "one thread writes whatever has come, each send is answered when it is as safe as flushDiskType says, and past 64 MiB that wait further ones are refused as busy",
+};

@@ -2,7 +2,7 @@
 
 use super::{
     COLD, COMPACTION, CONTROLLER, FILTER, FIXED, FLUSHING, LITE, LOGGING, MAPPED, METRICS, RAFT, RECOVERY,
-    REPLICATION, RETENTION, ROCKSDB, STATISTICS, THREADS, TIMER, listed, unset,
+    REPLICATION, RETENTION, ROCKSDB, STATISTICS, THREADS, TIMER, WAITING, listed, unset,
 };
 use crate::config::broker::rows::Row;
 
@@ -164,4 +164,8 @@ pub(super) static KEYS: &[Row] = &[
     listed("useABSLock", "false", &MAPPED),
     listed("enableLogConsumeQueueRepeatedlyBuildWhenRecover", "false", &LOGGING),
     listed("appendTopicForTimerDeleteKey", "false", &TIMER),
+    listed("putMessageTimeout", "8000", &WAITING),
+    listed("osPageCacheBusyTimeOutMills", "1000", &WAITING),
+    listed("syncFlushTimeout", "5000", &WAITING),
+    listed("deleteConsumeQueueFilesInterval", "100", &RETENTION),
 ];
