@@ -189,6 +189,12 @@ impl<'h> Digest<'h> {
         self.values = values;
     }
 
+    /// When an event was.
+    pub fn time_of(&self, index: EventIndex) -> Option<Nanos> {
+        let at = self.history.binary_search_by_key(&index, |event| event.index).ok()?;
+        self.history.get(at).map(|event| event.time)
+    }
+
     /// The newest scan of each queue by the replica that led then.
     pub fn final_scans(&self) -> BTreeMap<QueueId, Scanned<'h>> {
         let leading = self.scans.iter().filter(|scan| scan.value.leader);

@@ -1,6 +1,7 @@
+use ferrymq_proto::position::QueueOffset;
+
 use super::*;
-use crate::history::{EventType, Nanos};
-use crate::history::{FaultValue, Flow, NodeId, Op, Process};
+use crate::history::{BeginValue, EventType, FaultValue, Flow, Nanos, NodeId, OffsetValue, Op, Process};
 
 fn fault(index: u64, number: i64, begins: bool, down: &[u8], cut: &[(u8, u8)]) -> Event {
     let value = FaultValue {
@@ -77,4 +78,45 @@ fn names_of_anomalies() {
     assert!(is_anomaly("lost"));
     assert!(!is_anomaly("found"));
     assert_eq!(Checker::find("C8").map(|checker| checker.name), Some("real-time-order"));
+}
+
+/// A broker that says so may forget what was committed shortly before a crash, and nothing older.
+#[test]
+fn offsets_in_memory() {
+    let second = |seconds: u64| Nanos(seconds * 1_000_000_000);
+    let offset = |offset| OffsetValue {
+        group: "g".into(),
+        offset: Some(QueueOffset(offset)),
+        ..OffsetValue::default()
+    };
+    let regressions = |in_memory_ms: i64, crash_at: u64| {
+        let begin = BeginValue { offsets_in_memory_ms: in_memory_ms, ..BeginValue::default() };
+        let crash = FaultValue { fault: "kill-one".into(), number: 1, ..FaultValue::default() };
+        let client = Process::Client(0);
+        let events = [
+            (0, Process::Observer, EventType::Info, Op::Begin(begin)),
+            (1, client, EventType::Invoke, Op::Commit(offset(7))),
+            (1, client, EventType::Ok, Op::Commit(offset(7))),
+            (10, client, EventType::Invoke, Op::Commit(offset(8))),
+            (10, client, EventType::Ok, Op::Commit(offset(8))),
+            (crash_at, Process::Nemesis, EventType::Invoke, Op::Fault(crash.clone())),
+            (crash_at, Process::Nemesis, EventType::Info, Op::Heal(crash)),
+            (60, client, EventType::Invoke, Op::Fetch(OffsetValue { offset: None, ..offset(0) })),
+            (60, client, EventType::Ok, Op::Fetch(offset(7))),
+        ];
+        let event = |(index, (at, process, kind, op)): (usize, (u64, Process, EventType, Op))| Event {
+            index: EventIndex(index as u64),
+            time: second(at),
+            process,
+            kind,
+            op,
+        };
+        let history: Vec<Event> = events.into_iter().enumerate().map(event).collect();
+        judge(&history).expect("a history").has("offset-regression")
+    };
+    for (in_memory_ms, crash_at, expected) in
+        [(2000, 11, false), (2000, 13, true), (0, 11, true), (2000, 10, false), (2000, 5, true)]
+    {
+        assert_eq!(regressions(in_memory_ms, crash_at), expected, "{in_memory_ms} ms, crash at {crash_at} s");
+    }
 }

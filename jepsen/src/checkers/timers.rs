@@ -17,7 +17,7 @@ pub(super) fn on_time(digest: &Digest<'_>, findings: &mut Findings) {
         .iter()
         .map(|pulled| pulled.event)
         .chain(digest.scans.iter().map(|scan| scan.event))
-        .filter_map(|index| Some((index, event_time(digest, index)?)))
+        .filter_map(|index| Some((index, digest.time_of(index)?)))
         .collect();
     let mut first: HashMap<MessageId, EventIndex> = HashMap::new();
     for sighting in &digest.sightings {
@@ -76,11 +76,6 @@ fn due(attempt: &Attempt) -> i64 {
 
 fn milliseconds(time: Nanos) -> i64 {
     i64::try_from(time.0 / 1_000_000).unwrap_or(i64::MAX)
-}
-
-fn event_time(digest: &Digest<'_>, index: EventIndex) -> Option<Nanos> {
-    let at = digest.history.binary_search_by_key(&index, |event| event.index).ok()?;
-    digest.history.get(at).map(|event| event.time)
 }
 
 fn phase_time(digest: &Digest<'_>, name: &str) -> Option<Nanos> {

@@ -40,23 +40,43 @@ pub struct System {
     pub replication: Replication,
     /// A virtual machine boots for a while: faults must leave it the time.
     pub boot_seconds: u64,
+    /// What was said in this time before a crash of how far a group is may be forgotten: the interval that its documents name, and
+    /// as much again for a busy machine.
+    pub offsets_in_memory_ms: i64,
 }
 
 /// All of them.
 pub const SYSTEMS: &[System] = &[
-    System { name: "ferrymq-raft", maker: Maker::Ferrymq, replication: Replication::Raft, boot_seconds: 20 },
+    System {
+        name: "ferrymq-raft",
+        maker: Maker::Ferrymq,
+        replication: Replication::Raft,
+        boot_seconds: 20,
+        // Replicated once a second.
+        offsets_in_memory_ms: 2000,
+    },
     System {
         name: "ferrymq-classic",
         maker: Maker::Ferrymq,
         replication: Replication::MasterSlave,
         boot_seconds: 20,
+        // flushConsumerOffsetInterval.
+        offsets_in_memory_ms: 10_000,
     },
-    System { name: "apache-dledger", maker: Maker::Apache, replication: Replication::Raft, boot_seconds: 90 },
+    System {
+        name: "apache-dledger",
+        maker: Maker::Apache,
+        replication: Replication::Raft,
+        boot_seconds: 90,
+        // Slaves ask for them every ten seconds.
+        offsets_in_memory_ms: 20_000,
+    },
     System {
         name: "apache-masterslave",
         maker: Maker::Apache,
         replication: Replication::MasterSlave,
         boot_seconds: 90,
+        offsets_in_memory_ms: 20_000,
     },
 ];
 

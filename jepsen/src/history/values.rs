@@ -87,6 +87,8 @@ ferrymq_proto::body! {
         queues: i64 = "queues",
         /// Nodes that must have a message before it is acknowledged, the one that acknowledges it included.
         quorum: i64 = "quorum",
+        /// How long a broker may keep in memory how far a group is, by its own documents. Absent: it may not.
+        offsets_in_memory_ms: i64 = "offsetsInMemoryMs",
         seed: i64 = "seed",
     }
 

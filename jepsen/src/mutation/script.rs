@@ -24,6 +24,7 @@ impl Script {
         let mut script = Self { events: Vec::new(), now: Nanos(0) };
         let queues = i64::try_from(queues).unwrap_or_default();
         let begin = BeginValue {
+            offsets_in_memory_ms: 0,
             system: "model".into(),
             workload: workload.into(),
             nodes: NODES.into(),

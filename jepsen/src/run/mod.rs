@@ -180,6 +180,7 @@ async fn carry_out(
         nodes: plan.nodes,
         queues: plan.queues,
         quorum,
+        offsets_in_memory_ms: setup.system.offsets_in_memory_ms,
         seed: plan.seed,
     };
     recorder.record(Process::Observer, EventType::Info, Op::Begin(begin));
