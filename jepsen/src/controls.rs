@@ -42,14 +42,14 @@ controls! {
     "NC7" Some("blind-resend"), "a message whose answer was lost is sent again (the harness's own)",
         "--nemesis drop-replies" => "duplicate";
     "NC8" Some("serve-uncommitted"), "reads see what no quorum has",
-        "--nemesis partition-primary" => "dirty-read";
+        "--nemesis partition-primary" => "dirty-read" "inconsistent-offset";
     "NC9" Some("skip-crc"), "checksums are not checked",
         "--nemesis corrupt-flip" => "corrupt" "divergence";
     "NC10" Some("truncate-at-bad-crc"), "a damaged log is cut off instead of fetched",
         "--nemesis corrupt-dance" => "lost" "divergence" "inconsistent-offset";
     "NC13" Some("commit-ahead"), "a consumer commits before it delivers (the harness's own)",
         "--workload group --nemesis client-crash" => "undelivered" "poll-skip";
-    "NC14" Some("forget-halves"), "a new leader asks nobody about open transactions",
+    "NC14" Some("forget-halves"), "nobody is ever asked how an open transaction ended",
         "--workload tx --nemesis kill-primary" => "tx-stuck" "tx-early";
     "NC16" Some("ignore-leases"), "a lock is granted while another's lease is valid",
         "--workload orderly --nemesis none" => "double-owner";

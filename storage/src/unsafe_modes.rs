@@ -20,7 +20,7 @@ pub enum UnsafeMode {
     SkipCrc,
     /// A damaged log is cut off where it is damaged, whatever was final.
     TruncateAtBadCrc,
-    /// Who begins to lead asks nobody about the transactions that are open.
+    /// Nobody is ever asked how an open transaction ended.
     ForgetHalves,
     /// Locks are granted, whoever holds them.
     IgnoreLeases,

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use ferrymq_proto::name::BrokerName;
 use ferrymq_proto::position::{LogOffset, QueueOffset};
+use ferrymq_storage::unsafe_modes::{UnsafeMode, is_on};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -118,6 +119,9 @@ impl Transactions {
 
     /// Asks producers and marks what is decided. Runs until it is dropped.
     pub async fn run(&self) {
+        if is_on(UnsafeMode::ForgetHalves) {
+            return self.mark_again_and_again().await;
+        }
         tokio::join!(self.mark_again_and_again(), self.ask_again_and_again());
     }
 
