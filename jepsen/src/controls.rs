@@ -59,6 +59,8 @@ controls! {
 
 /// Of load. What is wrong shows soon.
 const SECONDS: u32 = 25;
+/// A group that was broken on purpose need not become whole.
+const FINAL_SECONDS: u32 = 20;
 
 impl Control {
     /// Whether the broker must be built with the feature `unsafe-modes`.
@@ -69,7 +71,9 @@ impl Control {
     /// The words of `jepsen test` for this control.
     pub fn words(&self) -> Vec<String> {
         let mut words: Vec<String> = self.arguments.split_whitespace().map(str::to_owned).collect();
-        words.extend(["--time-limit".to_owned(), SECONDS.to_string()]);
+        for (option, seconds) in [("--time-limit", SECONDS), ("--final-time-limit", FINAL_SECONDS)] {
+            words.extend([option.to_owned(), seconds.to_string()]);
+        }
         if let Some(mode) = self.mode {
             words.extend(["--unsafe".to_owned(), mode.to_owned()]);
         }
