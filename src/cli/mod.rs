@@ -64,8 +64,7 @@ enum Command {
     Store(store::Command),
     /// Print the version.
     Version,
-    /// For those who build ferrymq.
-    #[command(subcommand, hide = true)]
+    #[command(subcommand)]
     Config(config::Command),
 }
 
@@ -117,6 +116,50 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Line::command().debug_assert();
+    }
+
+    const REFERENCE_OPENING: &str = "\
+# Command line
+
+Made from the program by `UPDATE=1 cargo test -p ferrymq the_manual_has`; do not edit.
+
+Commands end with 0 if all is well; 1: the operation failed; 2: wrongly called; 3: a check failed, or something is wrong but
+works; 4: nobody answers, or there is no leader; 5: refused for safety; 6: nothing found. With `-o json` they print an object
+whose `schema` names its form.
+";
+
+    /// Every command with its help, as docs/cli.md shows it.
+    fn reference(command: &mut clap::Command, name: &str, page: &mut String) {
+        if command.is_hide_set() {
+            return;
+        }
+        let help = command.render_long_help();
+        page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.to_string().trim_end()));
+        let subcommands: Vec<String> =
+            command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        for sub in subcommands.iter().filter(|sub| *sub != "help") {
+            if let Some(command) = command.find_subcommand_mut(sub) {
+                reference(command, &format!("{name} {sub}"), page);
+            }
+        }
+    }
+
+    #[test]
+    fn the_manual_has_every_command() {
+        let mut page = REFERENCE_OPENING.to_owned();
+        let mut line = Line::command();
+        line.build();
+        reference(&mut line, "ferrymq", &mut page);
+        let page: String = page.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == page,
+            "docs/cli.md is out of date: run `UPDATE=1 cargo test -p ferrymq` and commit it"
+        );
     }
 
     #[test]

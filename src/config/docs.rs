@@ -43,6 +43,39 @@ pub fn page() -> String {
     page
 }
 
+/// What there is to say of one key, for each server that knows it. None: nobody does.
+pub fn explained(name: &str) -> Option<String> {
+    let texts: Vec<String> =
+        explained_for(&BROKER, name).into_iter().chain(explained_for(&NAMESRV, name)).collect();
+    (!texts.is_empty()).then(|| texts.join("\n"))
+}
+
+fn explained_for<C>(server: &Server<C>, name: &str) -> Option<String> {
+    let is_meant = |known: &str| known.eq_ignore_ascii_case(name);
+    let key = server
+        .keys
+        .iter()
+        .find(|key| is_meant(key.name) || key.aliases.iter().any(|alias| is_meant(alias)))?;
+    let title = format!("{} of the {}", key.name, server.noun);
+    Some(match &key.class {
+        Class::Effective { field, change, about, .. } => {
+            let change = match change {
+                Change::ByRequest => "at once, by request or in the file",
+                Change::Restart => "in the file, then restart",
+            };
+            let default = match key.default {
+                HOST_NAME | ADDRESS => described(key.default),
+                "" => "nothing".to_owned(),
+                text => text.to_owned(),
+            };
+            let value = field.type_name();
+            format!("{title}\n  {about}\n  value: {value}\n  built in: {default}\n  change: {change}\n")
+        }
+        Class::Ignored(family) => format!("{title}\n  has no effect here: {}\n", family.reason),
+        Class::Refused { reason, .. } => format!("{title}\n  is refused: {reason}\n"),
+    })
+}
+
 fn section<C>(page: &mut String, server: &Server<C>) {
     let noun = server.noun;
     page.push_str(&format!("\n## Keys of the {noun}\n"));
