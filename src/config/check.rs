@@ -179,6 +179,13 @@ impl<'a, C> Check<'a, C> {
     /// What was written, what is to be said about it, and how many keys were set.
     pub fn finish(mut self) -> (Written<C>, Report, usize) {
         self.missing_built_in();
+        for (name, text) in (self.server.dependent)(self.written.config()) {
+            let key = self.written.keys().find(name);
+            if let Some(key) = key.filter(|_| self.written.origin(name) == Some(&Origin::BuiltIn)) {
+                // A value of our own is a right one.
+                let _ = self.written.set(key, text, Origin::BuiltIn);
+            }
+        }
         for conflict in self.written.settle(self.server.settle) {
             self.conflict(conflict);
         }

@@ -67,6 +67,7 @@ pub static NAMESRV: Server<NamesrvConfig> = Server {
     file_key: "configStorePath",
     update_verb: "updateNamesrvConfig",
     blank: NamesrvConfig::blank,
+    dependent: |_| &[],
     settle: |_| Vec::new(),
     file: |config| &config.config_store_path,
     black_list: |config| &config.config_black_list,

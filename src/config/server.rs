@@ -22,6 +22,8 @@ pub struct Server<C: 'static> {
     /// What `mqadmin` calls a change by request.
     pub update_verb: &'static str,
     pub blank: fn() -> C,
+    /// Keys, and their built-in values, that depend on what others were set to.
+    pub dependent: fn(&C) -> &'static [(&'static str, &'static str)],
     /// Works out what follows from several keys, and says where they contradict each other.
     pub settle: fn(&mut C) -> Vec<Conflict>,
     pub file: fn(&C) -> &Path,

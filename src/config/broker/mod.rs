@@ -112,6 +112,7 @@ pub static BROKER: Server<BrokerConfig> = Server {
     file_key: "brokerConfigPath",
     update_verb: "updateBrokerConfig",
     blank: BrokerConfig::blank,
+    dependent: settle::dependent,
     settle: settle::settle,
     file: |config| &config.config_path,
     black_list: |config| &config.config_black_list,

@@ -6,6 +6,11 @@ use crate::config::conflict::Conflict;
 use crate::config::diagnostic::{Severity, quoted};
 use crate::errors::CONTRADICTING_KEYS;
 
+/// A group that elects its leader is there to lose nothing, so a send waits for the disks of a majority unless told otherwise.
+pub(super) fn dependent(config: &BrokerConfig) -> &'static [(&'static str, &'static str)] {
+    if config.mode_keys.is_raft { &[("flushDiskType", "SYNC_FLUSH")] } else { &[] }
+}
+
 pub(super) fn settle(config: &mut BrokerConfig) -> Vec<Conflict> {
     if config.store.log_folder.as_os_str().is_empty() {
         config.store.log_folder = config.store.root.join("commitlog");

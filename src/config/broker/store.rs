@@ -94,7 +94,7 @@ pub(super) static KEYS: &[Row] = &[
             Some(text.to_string())
         }),
         "What an acknowledged send means: SYNC_FLUSH, the message is on disk (of a majority, in a group that elects its \
-         leader); ASYNC_FLUSH, it is in memory there, which a power failure loses.",
+         leader: there it is built in); ASYNC_FLUSH, it is in memory there, which a power failure loses.",
     )
     .important(),
     fixed(

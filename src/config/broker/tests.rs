@@ -252,6 +252,15 @@ fn a_group_that_elects_its_leader() {
 }
 
 #[test]
+fn a_group_waits_for_the_disks_of_a_majority_unless_told_otherwise() {
+    const GROUP: &str = "enableDLegerCommitLog=true\ndLegerPeers=n0-a:1\ndLegerSelfId=n0";
+    let flush = |text: &str| settings(text).written.config().store.flush;
+    assert_eq!(flush(""), super::FlushDisk::Async);
+    assert_eq!(flush(GROUP), super::FlushDisk::Sync);
+    assert_eq!(flush(&format!("{GROUP}\nflushDiskType=ASYNC_FLUSH")), super::FlushDisk::Async);
+}
+
+#[test]
 fn delay_levels() {
     let levels = |text: &str| {
         let loaded = settings(&format!("messageDelayLevel={text}"));
