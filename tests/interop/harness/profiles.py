@@ -1,15 +1,17 @@
 """The brokers that features are proven on: each profile is one name server and one broker with settings of its own.
 
-The file of settings is the same for Apache's broker and for ours.
+The file of settings is the same for Apache's broker and for ours. With `--servers ferrymq-raft` three nodes of ours that elect
+their leader stand in the place of the broker, and to restart it means to restart the one that leads.
 """
 
 from pathlib import Path
 
-from harness.processes import wait_until
-from harness.remoting import route
+from harness.processes import free_port, wait_until
+from harness.remoting import broker_addresses
 from harness.servers import ROUTE_S, Broker, NameServer
 
 STOPPED_S = 60
+GROUP = "ferrymq-raft"
 # Levels 1 to 18. The first three differ, so that a scenario can tell them apart; a consumer's retries begin with level 3.
 SHORT_LEVELS = " ".join(["1s", "2s", "3s"] + ["1s"] * 15)
 SHORT = {
@@ -49,35 +51,61 @@ class Deployment:
         self.kind, self.profile, self.folder = kind, profile, Path(folder)
         self.cluster, self.broker_name = f"cluster-{profile}", f"broker-{profile}"
         self.name_server = NameServer(f"ns-{profile}", kind, folder)
-        self.broker = Broker(self.broker_name, folder, [self.name_server], {
-            "brokerClusterName": self.cluster, "brokerName": self.broker_name, "brokerId": 0, "brokerRole": "ASYNC_MASTER",
-            **PROFILES[profile]}, kind=kind)
+        settings = {"brokerClusterName": self.cluster, "brokerName": self.broker_name, **PROFILES[profile]}
+        if kind == GROUP:
+            self.nodes = [Broker(f"{self.broker_name}-n{number}", folder, [self.name_server], {**settings, **node}, kind=kind)
+                          for number, node in enumerate(group_settings(self.broker_name))]
+        else:
+            self.nodes = [Broker(self.broker_name, folder, [self.name_server],
+                                 {**settings, "brokerId": 0, "brokerRole": "ASYNC_MASTER"}, kind=kind)]
+
+    @property
+    def broker(self):
+        """The one that takes messages, as the name server knows it."""
+        if len(self.nodes) == 1:
+            return self.nodes[0]
+        address = broker_addresses(self.name_server.address, self.broker_name, self.broker_name).get(0)
+        return next((node for node in self.nodes if node.address == address), self.nodes[0])
 
     def start(self):
         self.name_server.start()
         self.name_server.booted()
-        self.broker.start()
+        for node in self.nodes:
+            node.start()
         self.wait_until_serving()
 
     def stop(self):
-        for server in (self.broker, self.name_server):
+        for server in (*self.nodes, self.name_server):
             if server.process:
                 server.kill()
 
     def wait_until_serving(self):
-        self.broker.booted()
+        for node in self.nodes:
+            node.booted()
+
         # A broker that does not make topics by itself has no default topic; one named after the broker, all have.
-        wait_until(f"{self.name_server.name} routes to {self.broker_name}",
-                   lambda: route(self.name_server.address, self.broker_name), ROUTE_S)
+        def complete():
+            addresses = broker_addresses(self.name_server.address, self.broker_name, self.broker_name)
+            return 0 in addresses and set(addresses.values()) == {node.address for node in self.nodes}
+        wait_until(f"{self.name_server.name} routes to {self.broker_name}", complete, ROUTE_S)
 
     def restart_cleanly(self):
-        self.broker.process.stop(STOPPED_S)
-        self._again()
+        node = self.broker
+        node.process.stop(STOPPED_S)
+        self._again(node)
 
     def restart_after_kill(self):
-        self.broker.kill()
-        self._again()
+        node = self.broker
+        node.kill()
+        self._again(node)
 
-    def _again(self):
-        self.broker.start()
+    def _again(self, node):
+        node.start()
         self.wait_until_serving()
+
+
+def group_settings(name):
+    """What each node of a group says about it."""
+    peers = ";".join(f"n{number}-127.0.0.1:{free_port()}" for number in range(3))
+    return [{"enableDLegerCommitLog": "true", "dLegerGroup": name, "dLegerPeers": peers, "dLegerSelfId": f"n{number}"}
+            for number in range(3)]
