@@ -329,10 +329,7 @@ fn assemble(
     let transactions = Arc::new(transactions);
     let stores_replies = Live::new(desk.follow(), |config| config.produce.stores_replies);
     let replies = Replies::new(Arc::clone(&clients), posting.clone(), address, stores_replies);
-    let scope = match config.mode {
-        Mode::Raft(_) => Scope::Room,
-        Mode::Master | Mode::Slave { .. } => Scope::Log,
-    };
+    let scope = writer.group().map_or(Scope::Log, |group| Scope::Group(group.clone()));
     let delays = Arc::new(Delays::new(delays::Parts {
         archive: archive.clone(),
         tables: tables.clone(),

@@ -142,6 +142,7 @@ fn number(term: Term) -> i64 {
 
 /// Lets another node lead, if this one does, before it stops.
 pub async fn hand_over(broker: &Broker, group: &GroupHandle) {
+    broker.transactions.flush().await;
     // What consumers have committed in the last second is worth more than that second.
     broker.offsets.flush().await;
     group.hand_over().await;

@@ -127,6 +127,9 @@ requests! {
     QUERY_CONSUME_TIME_SPAN             Any    Task stats::time_spans;
     VIEW_BROKER_STATS_DATA              Any    Now  stats::view;
     GET_BROKER_RUNTIME_INFO             Any    Task runtime::info;
+    GET_RAFT_STATUS                     Any    Now  raft::status;
+    CHANGE_RAFT_GROUP                   Any    Task raft::change;
+    GET_RAFT_CHAIN                      Any    Task raft::chain;
     GET_BROKER_CONFIG                   Any    Now  configuration::text;
     UPDATE_BROKER_CONFIG                Any    Task configuration::update;
     CLEAN_EXPIRED_CONSUMEQUEUE          Any    Task store::clean_queues;

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ferrymq_proto::name::TopicName;
 use ferrymq_storage::disk::RealDisk;
 use ferrymq_storage::dispatch::{
     Arrival, Arrivals as Dispatched, Derived, DerivedSettings, DerivedThreads, DispatchError,
@@ -18,6 +19,7 @@ use crate::config::broker::{BrokerConfig, FlushDisk};
 use crate::replication::Replicator;
 use crate::services::arrivals::Arrivals;
 use crate::services::delays::Alarms;
+use crate::state::Command;
 
 /// Readers of queues share so many open files.
 const QUEUE_FILES_MAX: usize = 1024;
@@ -67,6 +69,19 @@ impl Dispatched for Waking {
         let Arrival { queue, queue_offset, tags_code, properties, .. } = *arrival;
         self.arrivals.arrived(topic, queue, queue_offset, tags_code, properties);
         self.alarms.arrived(arrival);
+    }
+
+    fn removed_by(&mut self, command: &[u8]) -> Vec<TopicName> {
+        // Whoever applies a command that cannot be read stops this node.
+        let deleted = |command: &Command| match command {
+            Command::DeleteTopics { topics, .. } => topics.clone(),
+            _ => Vec::new(),
+        };
+        match Command::decode(command) {
+            Ok(Command::Together(commands)) => commands.iter().flat_map(deleted).collect(),
+            Ok(command) => deleted(&command),
+            Err(_) => Vec::new(),
+        }
     }
 }
 

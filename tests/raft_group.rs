@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use ferrymq_proto::headers::DeleteTopic;
 use ferrymq_proto::net::Client;
 use group::{Group, NODES, PATIENCE, QUEUES, insist, read_queue};
 use tokio::task::JoinSet;
@@ -205,4 +206,20 @@ async fn a_leader_that_stops_hands_over_first() {
     let acked = load.end().await;
     check(&group, &acked).await;
     println!("stop to next acknowledgement elsewhere: {first:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_topic_begins_anew_on_every_node() {
+    let group = Group::started("");
+    make_readers(&group).await;
+    let clients = group.clients();
+    let (leader, last) = insist(&clients, 0, 0, "old").await;
+    let delete = DeleteTopic { topic: group::TOPIC.into() };
+    clients[leader].call(&delete, bytes::Bytes::new()).await.unwrap();
+    let (_, offset) = insist(&clients, leader, 0, "new").await;
+    for client in &clients {
+        let (span, bodies) = group::wait_for_message(client, 0, offset).await;
+        assert_eq!(bodies, ["new"]);
+        assert_eq!(span, (offset.0, offset.0 + 1), "what was sent before is gone, up to {last}");
+    }
 }

@@ -191,6 +191,10 @@ codes! {
         200055 POLLING_INFO,
         200056 POP_ROLLBACK,
         200151 BATCH_ACK_MESSAGE,
+        // Ours alone: groups that elect their leader.
+        70_001 GET_RAFT_STATUS,
+        70_002 CHANGE_RAFT_GROUP,
+        70_003 GET_RAFT_CHAIN,
     }
 }
 

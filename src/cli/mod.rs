@@ -24,6 +24,7 @@ mod namesrv;
 mod node;
 mod open_files;
 mod ping;
+mod raft;
 mod remote;
 mod server;
 mod signals;
@@ -55,6 +56,7 @@ enum Command {
     Node(node::Arguments),
     Cluster(cluster::Arguments),
     Ping(ping::Arguments),
+    Raft(raft::Arguments),
     Topic(topic::Arguments),
     Group(group::Arguments),
     Message(message::Arguments),
@@ -77,6 +79,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Node(arguments) => node::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Ping(arguments) => ping::run(&arguments),
+        Command::Raft(arguments) => raft::run(&arguments),
         Command::Topic(arguments) => topic::run(&arguments),
         Command::Group(arguments) => group::run(&arguments),
         Command::Message(arguments) => message::run(&arguments),

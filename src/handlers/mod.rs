@@ -9,6 +9,7 @@ pub mod offsets;
 pub mod produce;
 pub mod pull;
 pub mod query;
+pub mod raft;
 pub mod recall;
 pub mod replies;
 pub mod resets;

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use ferrymq_proto::code::ResponseCode;
 use ferrymq_proto::position::{LogOffset, QueueOffset, Timestamp};
+use ferrymq_raft::GroupHandle;
 use tokio::sync::oneshot;
 
 use crate::state;
@@ -120,6 +121,11 @@ pub trait Replicator: Send + Sync + std::fmt::Debug {
     /// The term in which this node leads; 0 where there is no Raft.
     fn term(&self) -> i64;
 
+    /// The group that elects its leader, if this node belongs to one.
+    fn group(&self) -> Option<&GroupHandle> {
+        None
+    }
+
     /// Takes no more, and returns when what was taken is written and safe. Blocks.
     fn stop(&self);
 }
@@ -151,6 +157,10 @@ impl Writer {
 
     pub fn is_current(&self) -> bool {
         self.0.is_current()
+    }
+
+    pub fn group(&self) -> Option<&GroupHandle> {
+        self.0.group()
     }
 
     pub fn term(&self) -> i64 {

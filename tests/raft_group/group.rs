@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferrymq_proto::headers::{PullMessage, SendMessage};
+use ferrymq_proto::headers::{PullMessage, PullReply, SendMessage};
 use ferrymq_proto::net::{CallError, Client};
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::Record;
@@ -200,24 +200,7 @@ pub async fn read_queue(client: &Client, queue: i32, count: usize) -> Vec<String
             "only {} of {count} messages of queue {queue} are there",
             found.len()
         );
-        let header = PullMessage {
-            consumer_group: "readers".into(),
-            topic: TOPIC.into(),
-            queue_id: QueueId(queue),
-            queue_offset: QueueOffset(found.len() as i64),
-            max_message_nums: 32,
-            sys_flag: 4,
-            commit_offset: QueueOffset(0),
-            suspend_timeout_millis: 0,
-            subscription: Some("*".into()),
-            subscription_version: 0,
-            expression_type: None,
-            max_message_bytes: None,
-            request_source: None,
-            proxy_forward_client_id: None,
-            lite_topic: None,
-        };
-        let Ok((_, body)) = client.call(&header, Bytes::new()).await else {
+        let Ok((_, body)) = pull(client, queue, QueueOffset(found.len() as i64)).await else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
@@ -230,4 +213,46 @@ pub async fn read_queue(client: &Client, queue: i32, count: usize) -> Vec<String
         }
     }
     found
+}
+
+async fn pull(client: &Client, queue: i32, from: QueueOffset) -> Result<(PullReply, Bytes), CallError> {
+    let header = PullMessage {
+        consumer_group: "readers".into(),
+        topic: TOPIC.into(),
+        queue_id: QueueId(queue),
+        queue_offset: from,
+        max_message_nums: 32,
+        sys_flag: 4,
+        commit_offset: QueueOffset(0),
+        suspend_timeout_millis: 0,
+        subscription: Some("*".into()),
+        subscription_version: 0,
+        expression_type: None,
+        max_message_bytes: None,
+        request_source: None,
+        proxy_forward_client_id: None,
+        lite_topic: None,
+    };
+    client.call(&header, Bytes::new()).await
+}
+
+/// Waits until a message is there, and says where its queue begins and ends, and what there is from it on.
+pub async fn wait_for_message(client: &Client, queue: i32, at: QueueOffset) -> ((i64, i64), Vec<String>) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Ok((reply, body)) = pull(client, queue, at).await {
+            let mut rest = &body[..];
+            let mut bodies = Vec::new();
+            while !rest.is_empty() {
+                let (record, size) = Record::decode(rest).unwrap();
+                bodies.push(String::from_utf8(record.body.to_vec()).unwrap());
+                rest = &rest[size..];
+            }
+            if !bodies.is_empty() {
+                return ((reply.min_offset.0, reply.max_offset.0), bodies);
+            }
+        }
+        assert!(Instant::now() < until, "nothing at {at} of queue {queue}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

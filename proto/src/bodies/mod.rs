@@ -38,7 +38,7 @@ macro_rules! families {
 }
 
 families! {
-    acks assignment auth clients groups kv mapping offsets queue registration replication route running stats timer topics
+    acks assignment auth clients groups kv mapping offsets queue raft registration replication route running stats timer topics
 }
 
 mod word;

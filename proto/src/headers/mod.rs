@@ -43,7 +43,7 @@ macro_rules! families {
 }
 
 families! {
-    assignment auth clients config controller groups kv namesrv offsets pop pull pushed query replication send stats storage
+    assignment auth clients config controller groups kv namesrv offsets pop pull pushed query raft replication send stats storage
     topics transactions
 }
 

@@ -6,12 +6,12 @@ mod retention;
 mod start;
 mod stop;
 
-use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::{fmt, io};
 
 use ferrymq_storage::clock::Clock;
 use ferrymq_storage::disk::Disk;
-use ferrymq_storage::{FramedAppender, Log, LogThreads, Report};
+use ferrymq_storage::{FramedAppender, Index, Log, LogThreads, Report};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Instant, ServerState};
 use tokio::runtime::Runtime;
@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::abstention::Abstention;
 use crate::checkpoint::Checkpoints;
-use crate::log_store::LogStore;
+use crate::log_store::{Inner, LogStore};
 use crate::meta::MetaFile;
 use crate::proposer::Proposer;
 use crate::settings::GroupSettings;
@@ -27,7 +27,7 @@ use crate::state_machine::Progress;
 use crate::status::{Around, Leadership, Status, status_of};
 use crate::transport::client::Peers;
 use crate::transport::{Links, RaftHandle};
-use crate::types::NodeId;
+use crate::types::{NodeId, index_of};
 
 pub use admin::AdminError;
 pub use start::StartError;
@@ -50,6 +50,8 @@ struct Shared {
     peers: Peers,
     links: Arc<Links>,
     log: Log,
+    /// Gone when the group was stopped.
+    log_store: Weak<Inner>,
     checkpoints: Arc<Checkpoints>,
     meta: Arc<MetaFile>,
     abstention: Arc<Abstention>,
@@ -129,6 +131,19 @@ impl GroupHandle {
         let metrics = shared.raft.metrics();
         let metrics = metrics.borrow_watched();
         status_of(&metrics, progress, around)
+    }
+
+    /// What the log up to a frame comes to: nodes with the same one have the same log up to there. May read it from the disk.
+    pub fn chain_at(&self, index: Index) -> io::Result<u32> {
+        let log_store =
+            self.shared.log_store.upgrade().ok_or_else(|| io::Error::other("the node has stopped"))?;
+        let applied = index_of(self.shared.progress.borrow().last);
+        if index > applied {
+            return Err(io::Error::other(format!(
+                "frame {index} is not final here: {applied} is the last one"
+            )));
+        }
+        Ok(log_store.frames.mark_behind(index)?.chain.header_crc)
     }
 
     /// Whether this node may still answer for the group: it has heard from a majority within the lease, so that no other can lead.

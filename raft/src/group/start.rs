@@ -165,6 +165,7 @@ async fn start(
         peers,
         links,
         log,
+        log_store: store.downgrade(),
         checkpoints,
         meta,
         abstention,

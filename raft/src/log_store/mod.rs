@@ -10,7 +10,7 @@ mod writer;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ferrymq_storage::clock::Clock;
@@ -143,6 +143,10 @@ impl LogStore {
     }
 
     /// Ends the log in order, unless somebody still holds it.
+    pub fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.inner)
+    }
+
     pub fn close(self) -> io::Result<()> {
         match Arc::into_inner(self.inner) {
             Some(inner) => {

@@ -119,6 +119,10 @@ impl Replicator for Raft {
         i64::try_from(self.handle.proposer().open_term().unwrap_or_default()).unwrap_or(i64::MAX)
     }
 
+    fn group(&self) -> Option<&GroupHandle> {
+        Some(&self.handle)
+    }
+
     fn stop(&self) {
         self.serving.end();
         let group = self.group.lock().unwrap_or_else(PoisonError::into_inner).take();

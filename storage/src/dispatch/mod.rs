@@ -28,7 +28,7 @@ use crate::log::ReadError;
 use crate::position::LogSpan;
 use crate::queues::QueueError;
 use crate::queues::entry::{Labels, QueueEntry, is_queued};
-use crate::scan::records::{PlacedRecord, RecordsError, Window};
+use crate::scan::records::{Found, PlacedRecord, RecordsError, Window};
 
 pub use derived::{Derived, DerivedSettings, OpenDerivedError};
 pub use forget::forget;
@@ -52,6 +52,13 @@ pub struct Arrival<'a> {
 /// Told of each message, in the order of the log, on the thread that dispatches. It must not block.
 pub trait Arrivals: Send {
     fn arrived(&mut self, arrival: &Arrival<'_>);
+
+    /// The topics whose queues a command in the log removes, with all that was sent to them before. What follows from the log
+    /// alone comes out the same on every node, and in every restart.
+    fn removed_by(&mut self, command: &[u8]) -> Vec<TopicName> {
+        let _ = command;
+        Vec::new()
+    }
 }
 
 /// For owners whom no arrival concerns.
@@ -156,9 +163,18 @@ impl Dispatcher {
         let mut pieces = window.pieces();
         loop {
             self.at = pieces.position();
-            let Some(placed) = pieces.next_record()? else { break };
-            self.at = placed.offset;
-            self.dispatch_record(&placed)?;
+            match pieces.next_found()? {
+                None => break,
+                Some(Found::Record(placed)) => {
+                    self.at = placed.offset;
+                    self.dispatch_record(&placed)?;
+                }
+                Some(Found::Command(command)) => {
+                    for topic in self.arrivals.removed_by(command) {
+                        self.derived.remove_topic(&topic)?;
+                    }
+                }
+            }
         }
         self.at = pieces.position();
         Ok(())

@@ -57,7 +57,7 @@ impl RetentionRequest {
     }
 
     /// Takes one run off what was asked for. False when nothing was.
-    fn take_run(&self) -> bool {
+    pub fn take_run(&self) -> bool {
         let less = |runs: u32| runs.checked_sub(1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }

@@ -40,6 +40,14 @@ impl PlacedRecord<'_> {
     }
 }
 
+/// What others than a scan are told of.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    Record(PlacedRecord<'a>),
+    /// What a command says.
+    Command(&'a [u8]),
+}
+
 /// Whole things of a log, of which some are records.
 #[derive(Clone, Debug)]
 pub struct Window {
@@ -50,6 +58,8 @@ pub struct Window {
 /// What begins at some bytes.
 enum Piece<'a> {
     Record(Record<'a>, usize),
+    /// What it says.
+    Command(&'a [u8]),
     /// So many bytes without a record.
     Other(u64),
     /// So many bytes are needed to tell.
@@ -101,13 +111,29 @@ impl<'a> Pieces<'a> {
 
     /// The next record.
     pub fn next_record(&mut self) -> Result<Option<PlacedRecord<'a>>, RecordsError> {
+        loop {
+            match self.next_found()? {
+                Some(Found::Record(record)) => return Ok(Some(record)),
+                Some(Found::Command(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next record or command.
+    pub fn next_found(&mut self) -> Result<Option<Found<'a>>, RecordsError> {
         while !self.rest.is_empty() {
             match piece(self.rest) {
                 Piece::Record(record, size) => {
                     let offset = self.at;
                     self.skip(size as u64);
                     // Sizes of records are read from 31 bits.
-                    return Ok(Some(PlacedRecord { offset, bytes: size as u32, record }));
+                    let placed = PlacedRecord { offset, bytes: size as u32, record };
+                    return Ok(Some(Found::Record(placed)));
+                }
+                Piece::Command(payload) => {
+                    self.skip((HEAD_BYTES + payload.len()) as u64);
+                    return Ok(Some(Found::Command(payload)));
                 }
                 Piece::Other(bytes) => self.skip(bytes),
                 Piece::Cut(_) => break,
@@ -127,9 +153,14 @@ impl<'a> Pieces<'a> {
 fn piece(bytes: &[u8]) -> Piece<'_> {
     let Some([s0, s1, s2, s3, m0, m1, m2, m3]) = bytes.first_chunk() else { return Piece::Cut(HEAD_BYTES) };
     match i32::from_be_bytes([*m0, *m1, *m2, *m3]) {
-        BLANK_MAGIC | COMMAND_MAGIC => match u64::try_from(i32::from_be_bytes([*s0, *s1, *s2, *s3])) {
+        BLANK_MAGIC => match u64::try_from(i32::from_be_bytes([*s0, *s1, *s2, *s3])) {
             Ok(size) if size >= HEAD_BYTES as u64 => Piece::Other(size),
             _ => Piece::Damaged,
+        },
+        COMMAND_MAGIC => match usize::try_from(i32::from_be_bytes([*s0, *s1, *s2, *s3])) {
+            Ok(size) if size < HEAD_BYTES => Piece::Damaged,
+            Ok(size) => bytes.get(HEAD_BYTES..size).map_or(Piece::Cut(size), Piece::Command),
+            Err(_) => Piece::Damaged,
         },
         FRAME_MAGIC => frame(bytes),
         _ => match Record::decode(bytes) {
@@ -140,11 +171,13 @@ fn piece(bytes: &[u8]) -> Piece<'_> {
     }
 }
 
-/// Steps over a header into the messages behind it, or over a whole frame of anything else.
+/// Steps over a header into the messages or commands behind it, or over a whole frame of anything else.
 fn frame(bytes: &[u8]) -> Piece<'_> {
     let Some(header) = bytes.first_chunk() else { return Piece::Cut(FRAME_HEADER_BYTES) };
     match FrameHeader::decode(header) {
-        Ok(header) if header.kind == FrameKind::Messages => Piece::Other(FRAME_HEADER_BYTES as u64),
+        Ok(FrameHeader { kind: FrameKind::Messages | FrameKind::Command, .. }) => {
+            Piece::Other(FRAME_HEADER_BYTES as u64)
+        }
         Ok(header) => Piece::Other(header.frame_bytes()),
         Err(_) => Piece::Damaged,
     }
