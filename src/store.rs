@@ -73,15 +73,8 @@ impl Dispatched for Waking {
 
     fn removed_by(&mut self, command: &[u8]) -> Vec<TopicName> {
         // Whoever applies a command that cannot be read stops this node.
-        let deleted = |command: &Command| match command {
-            Command::DeleteTopics { topics, .. } => topics.clone(),
-            _ => Vec::new(),
-        };
-        match Command::decode(command) {
-            Ok(Command::Together(commands)) => commands.iter().flat_map(deleted).collect(),
-            Ok(command) => deleted(&command),
-            Err(_) => Vec::new(),
-        }
+        let command = Command::decode(command).ok();
+        command.iter().flat_map(Command::deleted_topics).cloned().collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ferrymq_storage::stamp::{StampError, Stamper};
+use ferrymq_storage::stamp::StampError;
 use ferrymq_storage::{AppendedFrame, FramedAppender, NewFrame};
 
 /// Stamps the records of a frame while they are appended, on the leader. One lives as long as a leadership.
@@ -15,15 +15,9 @@ pub trait Stamps: fmt::Debug + Send {
         frame: NewFrame,
         body: &mut [u8],
     ) -> Result<AppendedFrame, StampError>;
-}
 
-impl Stamps for Stamper {
-    fn append(
-        &mut self,
-        appender: &mut FramedAppender,
-        frame: NewFrame,
-        body: &mut [u8],
-    ) -> Result<AppendedFrame, StampError> {
-        self.append_frame(appender, frame, body).map(|(appended, _)| appended)
+    /// A command stands in the log now. It is not applied yet, but whatever is stamped from now on comes behind it.
+    fn commanded(&mut self, command: &[u8]) {
+        let _ = command;
     }
 }

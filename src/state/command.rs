@@ -47,6 +47,17 @@ pub enum Command {
     Together(Vec<Command>),
 }
 
+impl Command {
+    /// The topics that it deletes, with their queues.
+    pub fn deleted_topics(&self) -> Vec<&TopicName> {
+        match self {
+            Self::DeleteTopics { topics, .. } => topics.iter().collect(),
+            Self::Together(commands) => commands.iter().flat_map(Self::deleted_topics).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Offsets of one group in one topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetChange {

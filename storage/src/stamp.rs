@@ -4,7 +4,7 @@
 //! A [`Stamper`] knows the next offset of every queue that it has stamped for. Of others it asks the queues once, which is right
 //! because it only begins when all of the log was dispatched, and all that is appended from then on it has stamped itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::IoSlice;
 
 use ferrymq_proto::name::{NameError, TopicName};
@@ -67,9 +67,13 @@ pub struct Stamper {
     last_store_time: Timestamp,
 }
 
-/// The next offset of each queue that is known.
 #[derive(Debug, Default)]
-struct NextOffsets(HashMap<TopicName, HashMap<QueueId, QueueOffset>>);
+struct NextOffsets {
+    /// The next offset of each queue that is known.
+    known: HashMap<TopicName, HashMap<QueueId, QueueOffset>>,
+    /// Topics whose queues begin anew, whatever is still in them.
+    removed: HashSet<TopicName>,
+}
 
 /// A record of a batch, and what it is to be given.
 #[derive(Debug)]
@@ -88,14 +92,15 @@ impl NextOffsets {
         queue: QueueId,
         queues: &Queues,
     ) -> Result<QueueOffset, QueueError> {
-        let of_topic = match self.0.get_mut(topic) {
+        let is_removed = self.removed.contains(topic);
+        let of_topic = match self.known.get_mut(topic) {
             Some(of_topic) => of_topic,
-            None => self.0.entry(topic.clone()).or_default(),
+            None => self.known.entry(topic.clone()).or_default(),
         };
         let next = match of_topic.get_mut(&queue) {
             Some(next) => next,
             None => {
-                let range = queues.range(topic, queue)?;
+                let range = if is_removed { None } else { queues.range(topic, queue)? };
                 of_topic.entry(queue).or_insert(range.map(|range| range.max).unwrap_or_default())
             }
         };
@@ -109,7 +114,7 @@ impl NextOffsets {
 
     /// Gives back what was taken last.
     fn give_back(&mut self, topic: &TopicName, queue: QueueId) {
-        if let Some(next) = self.0.get_mut(topic).and_then(|queues| queues.get_mut(&queue)) {
+        if let Some(next) = self.known.get_mut(topic).and_then(|queues| queues.get_mut(&queue)) {
             next.0 -= 1;
         }
     }
@@ -137,7 +142,14 @@ impl Stamper {
 
     /// Forgets the queues of a topic that was removed, so that they begin at 0 again.
     pub fn forget(&mut self, topic: &TopicName) {
-        self.next.0.remove(topic);
+        self.next.known.remove(topic);
+    }
+
+    /// As [`forget`](Self::forget), where the queues are still there: what was appended until now says that they will be removed
+    /// before whatever is appended next is dispatched.
+    pub fn begin_anew(&mut self, topic: &TopicName) {
+        self.next.known.remove(topic);
+        self.next.removed.insert(topic.clone());
     }
 
     /// Appends encoded records, one behind the other in `batch`, to a log without frames. They lie there one behind the other

@@ -236,23 +236,20 @@ async fn pull(client: &Client, queue: i32, from: QueueOffset) -> Result<(PullRep
     client.call(&header, Bytes::new()).await
 }
 
-/// Waits until a message is there, and says where its queue begins and ends, and what there is from it on.
-pub async fn wait_for_message(client: &Client, queue: i32, at: QueueOffset) -> ((i64, i64), Vec<String>) {
+/// Waits until a queue holds these messages and no others.
+pub async fn wait_for_bodies(client: &Client, queue: i32, expected: &[&str]) {
     let until = Instant::now() + PATIENCE;
-    loop {
-        if let Ok((reply, body)) = pull(client, queue, at).await {
-            let mut rest = &body[..];
-            let mut bodies = Vec::new();
-            while !rest.is_empty() {
-                let (record, size) = Record::decode(rest).unwrap();
-                bodies.push(String::from_utf8(record.body.to_vec()).unwrap());
-                rest = &rest[size..];
-            }
-            if !bodies.is_empty() {
-                return ((reply.min_offset.0, reply.max_offset.0), bodies);
-            }
-        }
-        assert!(Instant::now() < until, "nothing at {at} of queue {queue}");
+    let mut bodies = Vec::new();
+    while bodies != expected {
+        assert!(Instant::now() < until, "queue {queue} holds {bodies:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
+        let Ok((_, body)) = pull(client, queue, QueueOffset(0)).await else { continue };
+        bodies.clear();
+        let mut rest = &body[..];
+        while !rest.is_empty() {
+            let (record, size) = Record::decode(rest).unwrap();
+            bodies.push(String::from_utf8(record.body.to_vec()).unwrap());
+            rest = &rest[size..];
+        }
     }
 }

@@ -9,6 +9,7 @@ use ferrymq_storage::frame::{FRAME_HEADER_BYTES, FrameKind};
 use ferrymq_storage::stamp::StampError;
 use ferrymq_storage::{AppendedFrame, FramedAppender, Mark, NewFrame};
 
+use crate::command::commands_of;
 use crate::entry::{Batch, Entry, Frame, Payload};
 use crate::stamps::Stamps;
 use crate::types::{LogId, frame_index, term_of};
@@ -39,8 +40,10 @@ impl Writer {
         let id = entry.log_id;
         match entry.payload {
             Payload::Frame(frame) => self.copy(id, frame),
-            Payload::Batch(batch) if batch.kind == FrameKind::Messages => self.stamp(id, batch),
-            Payload::Batch(batch) => self.write(id, batch),
+            Payload::Batch(batch) if batch.kind == FrameKind::Messages => {
+                self.stamp(id, batch).inspect(|frame| self.note_commands(frame))
+            }
+            Payload::Batch(batch) => self.write(id, batch).inspect(|frame| self.note_commands(frame)),
             Payload::Blank => self.write(id, Batch::new(FrameKind::Noop)),
             Payload::Membership(members) => {
                 let mut batch = Batch::new(FrameKind::Membership);
@@ -114,6 +117,15 @@ impl Writer {
                     payload: Payload::Batch(batch),
                 }))
             }
+        }
+    }
+
+    /// Tells who stamps of the commands in a frame of this leader's.
+    fn note_commands(&mut self, frame: &Frame) {
+        let term = frame.header().term.0;
+        let Some((_, stamps)) = self.stamps.as_mut().filter(|(own, _)| *own == term) else { return };
+        for command in commands_of(&frame.body()).unwrap_or_default() {
+            stamps.commanded(&command);
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferrymq_raft::{App, At, Leadership, LogKept, Stamps};
 use ferrymq_storage::dispatch::Derived;
-use ferrymq_storage::stamp::Stamper;
-use ferrymq_storage::{Mark, Term};
+use ferrymq_storage::stamp::{StampError, Stamper};
+use ferrymq_storage::{AppendedFrame, FramedAppender, Mark, NewFrame, Term};
 
 use super::super::SharedTables;
 use super::Serving;
@@ -73,13 +73,36 @@ impl App for RaftApp {
 
     fn prepare(&self, _: Term, confirmed: Mark) -> io::Result<Box<dyn Stamps>> {
         self.wait(confirmed, PREPARE_WAIT)?;
-        Ok(Box::new(Stamper::new(&self.derived).map_err(io::Error::other)?))
+        Ok(Box::new(LeaderStamps(Stamper::new(&self.derived).map_err(io::Error::other)?)))
     }
 
     fn leadership(&self, change: &Leadership) {
         // Whoever leads says when it is ready.
         if matches!(change, Leadership::Following { .. }) {
             self.serving.end();
+        }
+    }
+}
+
+/// Stamps for the leader of one term.
+#[derive(Debug)]
+struct LeaderStamps(Stamper);
+
+impl Stamps for LeaderStamps {
+    fn append(
+        &mut self,
+        appender: &mut FramedAppender,
+        frame: NewFrame,
+        body: &mut [u8],
+    ) -> Result<AppendedFrame, StampError> {
+        self.0.append_frame(appender, frame, body).map(|(appended, _)| appended)
+    }
+
+    fn commanded(&mut self, command: &[u8]) {
+        // Whoever applies a command that cannot be read stops this node.
+        let command = Command::decode(command).ok();
+        for topic in command.iter().flat_map(Command::deleted_topics) {
+            self.0.begin_anew(topic);
         }
     }
 }
