@@ -134,8 +134,7 @@ fn step(retention: &mut Retention, derived: &Derived, keep_from: LogOffset) -> D
 /// What is old, while nothing of it goes yet.
 fn find_old(retention: &mut Retention, _: &Derived, keep_from: LogOffset) -> Option<(LogOffset, Cause)> {
     let is_requested = retention.request().take_run();
-    let decided =
-        retention.decide(clock::now(), clock::local_hour(), keep_from, is_requested, SEGMENTS_MAX);
+    let decided = retention.decide(clock::now(), clock::local_hour(), keep_from, is_requested, SEGMENTS_MAX);
     let decision = decided.inspect_err(|error| tracing::error!(%error, "what is old cannot be told"));
     decision.ok()?.drop_before
 }
