@@ -23,5 +23,9 @@ pub async fn send_back(broker: &Arc<Broker>, command: &Command, _connection: &Co
         client_version: command.version,
     };
     broker.retries.send_back(wish).await?;
+    // Whatever the header says is counted only if there is such a topic.
+    if let Some(topic) = header.origin_topic.as_deref().filter(|topic| broker.topics.find(topic).is_some()) {
+        broker.statistics.sent_back(topic, &header.group);
+    }
     Ok(Reply::empty())
 }

@@ -17,6 +17,7 @@ use crate::broker::Broker;
 use crate::refusal::Refusal;
 use crate::requests::{Answer, Reply};
 use crate::services::archive::Archive;
+use crate::services::posting;
 use crate::services::stats::Days;
 use crate::services::vitals::space;
 
@@ -106,17 +107,16 @@ fn waiting(broker: &Broker, table: &mut Table) {
     put(table, "dispatchMaxBuffer", 0);
     // Without a pool of buffers Java says that there is no end to them.
     put(table, "remainTransientStoreBufferNumbs", i32::MAX);
+    // Java's wheel turns slot by slot; a timer here fires when it is due.
     put(table, "timerReadBehind", 0);
-    put(table, "timerOffsetBehind", 0);
-    put(table, "timerCongestNum", 0);
+    put(table, "timerCongestNum", broker.delays.timers().map_or(0, |timers| timers.waiting()));
     put(table, "timerEnqueueTps", "0.0");
     put(table, "timerDequeueTps", "0.0");
 }
 
 /// The delay levels that have delivered something, and the next offset of each.
 fn delay_progress(broker: &Broker) -> Vec<(i32, i64)> {
-    let tables = broker.tables.read();
-    tables.progress().delays().map(|(level, next)| (level.0, next.0)).collect()
+    broker.delays.level_offsets().into_iter().map(|(level, next)| (level.0, next.0)).collect()
 }
 
 /// What has to be looked up on the disk.
@@ -127,6 +127,10 @@ fn store(broker: &Broker, archive: &Archive, levels: &[(i32, i64)]) -> Result<Ta
         let end = archive.span(&schedule, QueueId(level - 1))?.unwrap_or_default().max;
         put(&mut table, &format!("scheduleMessageOffset_{level}"), format!("{next},{end}"));
     }
+    let timers = posting::timer_topic()?;
+    let timers_end = archive.span(&timers, QueueId(0))?.unwrap_or_default().max;
+    let timers_read = broker.delays.timers().map_or(timers_end, |timers| timers.read_to());
+    put(&mut table, "timerOffsetBehind", (timers_end.0 - timers_read.0).max(0));
     let log = archive.log();
     let behind = log.confirmed().offset.0 - archive.derived().position().0;
     put(&mut table, "dispatchBehindBytes", behind.max(0));
