@@ -278,12 +278,13 @@ fn assemble(
     let group_rules = Live::new(desk.follow(), rules::group_rules);
     let groups = Arc::new(Groups::new(tables.clone(), writer.clone(), Arc::clone(&topics), group_rules));
     let locks = Arc::new(OrderLocks::new(tables.clone(), writer.clone()));
+    let recent_bytes = rules::recent_bytes(config.pull.memory_ratio);
     let offsets = Arc::new(Offsets::new(
         tables.clone(),
         writer.clone(),
         archive.clone(),
         Live::new(desk.follow(), |config| config.offsets.clone()),
-        rules::recent_bytes(config.pull.memory_ratio),
+        recent_bytes,
     ));
     let clients = Arc::new(Clients::new(tables.clone(), Live::new(desk.follow(), rules::clients)));
     let assignment = Assignment::new(
@@ -351,7 +352,7 @@ fn assemble(
     Ok(Broker {
         identity: config.identity.clone(),
         address,
-        pull: Pull::new(archive.clone(), Live::new(desk.follow(), rules::portions)),
+        pull: Pull::new(archive.clone(), Live::new(desk.follow(), rules::portions), recent_bytes),
         pull_rules: Live::new(desk.follow(), |config| PullRules::from(&config.pull)),
         filters: Filters::default(),
         consumption: Consumption::new(

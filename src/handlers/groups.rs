@@ -44,6 +44,7 @@ pub fn table(broker: &Broker, request: &Command, _connection: &Connection) -> An
 /// 207.
 pub async fn delete(broker: &Arc<Broker>, request: &Command, _connection: &Connection) -> Answer {
     let header = DeleteGroup::decode(&request.fields)?;
+    let _held = broker.offsets.hold_back().await;
     broker.groups.delete(&header.group_name, header.clean_offset).await?;
     broker.statistics.forget_group(&header.group_name);
     if header.clean_offset {

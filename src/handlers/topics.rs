@@ -66,6 +66,7 @@ pub fn config(broker: &Broker, request: &Command, _connection: &Connection) -> A
 pub async fn delete(broker: &Arc<Broker>, request: &Command, _connection: &Connection) -> Answer {
     let header = DeleteTopic::decode(&request.fields)?;
     let groups = broker.offsets.groups_of(&header.topic);
+    let _held = broker.offsets.hold_back().await;
     let gone = broker.topics.delete(&header.topic, groups.iter().map(|group| group.as_str())).await?;
     for topic in &gone {
         broker.offsets.forget_topic(topic.as_str());

@@ -90,6 +90,8 @@ pub struct Portions {
 pub struct Pull {
     archive: Archive,
     portions: Live<Portions>,
+    /// Messages that lie further behind the end of the log count as being on disk.
+    recent_bytes: i64,
 }
 
 /// Whether a read may wait for the disk.
@@ -100,8 +102,8 @@ enum Patience {
 }
 
 impl Pull {
-    pub fn new(archive: Archive, portions: Live<Portions>) -> Self {
-        Self { archive, portions }
+    pub fn new(archive: Archive, portions: Live<Portions>, recent_bytes: i64) -> Self {
+        Self { archive, portions, recent_bytes }
     }
 
     pub fn span(&self, topic: &TopicName, queue: QueueId) -> Result<Option<Span>, Refusal> {
@@ -152,25 +154,32 @@ impl Pull {
     }
 
     fn gather(&self, question: &Question, span: Span, patience: Patience) -> Result<Pulled, Interrupted> {
-        let portion = match patience {
-            Patience::None => self.portions.get().hot,
-            Patience::Enough => self.portions.get().cold,
-        };
-        let wanted = question.messages_max.min(portion.messages_max).max(1);
-        let scanned_max = self.portions.get().scanned_max.max(question.messages_max);
+        let portions = self.portions.get();
+        let end = self.archive.log().confirmed().offset;
+        let wanted = |portion: Portion| question.messages_max.min(portion.messages_max).max(1);
+        let wanted_max = wanted(portions.hot).max(wanted(portions.cold));
+        let scanned_max = portions.scanned_max.max(question.messages_max);
         let mut gathering = Gathering::new(&self.archive, patience);
         let mut next = question.offset;
         let mut scanned = 0;
         'scan: while scanned < scanned_max && next < span.max {
-            let at_once =
-                if is_selective(&question.filter) { ENTRIES_AT_ONCE } else { wanted.min(ENTRIES_AT_ONCE) };
+            let at_once = if is_selective(&question.filter) {
+                ENTRIES_AT_ONCE
+            } else {
+                wanted_max.min(ENTRIES_AT_ONCE)
+            };
             let entries = self.archive.entries(&question.topic, question.queue, next, at_once)?;
             if entries.is_empty() {
                 break;
             }
             for entry in entries {
                 let bytes = gathering.bytes + entry.bytes as usize;
-                if gathering.messages == wanted || (gathering.messages > 0 && bytes > portion.bytes_max) {
+                let is_old = end.0.saturating_sub(entry.log_offset.0) > self.recent_bytes;
+                let portion =
+                    if is_old || patience == Patience::Enough { portions.cold } else { portions.hot };
+                if gathering.messages >= wanted(portion)
+                    || (gathering.messages > 0 && bytes > portion.bytes_max)
+                {
                     break 'scan;
                 }
                 scanned += 1;

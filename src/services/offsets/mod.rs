@@ -231,6 +231,12 @@ impl Offsets {
         lock(&self.pending).clear();
     }
 
+    /// Nothing that was committed is replicated while this is held. Whoever deletes offsets holds it until what is pending of
+    /// them is forgotten too, or they would come back.
+    pub async fn hold_back(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.flushing.lock().await
+    }
+
     /// Forgets what a deleted group had committed.
     pub fn forget_group(&self, group: &str) {
         lock(&self.pending).forget(|of_group, _, _| *of_group == group);
