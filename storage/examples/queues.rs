@@ -51,12 +51,13 @@ fn run(folder: &Path, queues: usize, messages: usize) {
     let threads = DerivedThreads::start(&derived, dispatcher).unwrap();
     let begun = Instant::now();
     send(&mut appender, &derived, queues, messages);
+    let appended = messages as f64 / begun.elapsed().as_secs_f64();
     let end = appender.log().written();
     assert!(derived.wait_dispatched(end, PATIENCE));
     let time = begun.elapsed();
     let rate = messages as f64 / time.as_secs_f64();
     println!(
-        "{queues} queues, {messages} messages: appended and dispatched in {time:.2?}, {rate:.0} messages/s, {}",
+        "{queues} queues, {messages} messages: appended {appended:.0} a second, and dispatched in {time:.2?}, {rate:.0} a second, {}",
         usage()
     );
     let begun = Instant::now();

@@ -137,7 +137,9 @@ pub(crate) fn read_apaches(disk: &dyn Disk, folder: &Path) -> Result<Option<[Tim
 
 /// What Apache's checkpoint says of ours: up to when records were stored that are in the log, in the queues and in the index.
 pub(crate) fn apaches_content(good: &Good) -> Vec<u8> {
-    let (stored, indexed) = (good.last_store_time, good.index.header.end_time);
+    let (stored, header) = (good.last_store_time, &good.index.header);
+    // After a crash Apache's broker makes all files of the index anew that are newer than that. One without its slots must be.
+    let indexed = if good.index.slots_written { header.end_time } else { Timestamp(header.begin_time.0 - 1) };
     let mut content: Vec<u8> =
         [stored, stored, indexed].into_iter().flat_map(|time| time.0.to_be_bytes()).collect();
     // What follows is of a slave, and of a group that elects its master: there is none.

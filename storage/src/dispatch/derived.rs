@@ -17,7 +17,7 @@ use super::opening::Opened;
 use super::progress::{Dispatched, Progress};
 use super::{Arrivals, DispatchError, Dispatcher};
 use crate::checkpoint::{Checkpoint, Good, PathError, Rebuilds, Synced};
-use crate::index::{IndexError, KeyIndex};
+use crate::index::{IndexError, KeyIndex, Slots};
 use crate::log::Log;
 use crate::meta::{BootId, Layout};
 use crate::queues::{DelayLevels, QueueError, Queues};
@@ -248,23 +248,34 @@ impl Derived {
     /// As [`flush`](Self::flush), and a power loss does no harm to it either.
     pub fn sync(&self) -> Result<(), DispatchError> {
         let mut writing = self.writing();
-        let good = self.flush_holding(&mut writing)?;
+        // Should this process be killed, Apache's broker may be the next one to have the store.
+        let slots = if self.shared.layout == Layout::Classic { Slots::Written } else { Slots::AsTheyAre };
+        let good = self.flush_with(&mut writing, slots)?;
         if writing.rebuild.is_none() { self.sync_holding(&mut writing, good) } else { Ok(()) }
     }
 
     /// Writes, and says how far the files are good.
     pub(super) fn flush_holding(&self, writing: &mut Writing) -> Result<Good, DispatchError> {
+        self.flush_with(writing, Slots::AsTheyAre)
+    }
+
+    fn flush_with(&self, writing: &mut Writing, slots: Slots) -> Result<Good, DispatchError> {
         let durable = self.shared.log.durable();
-        self.write_to(writing, self.position().min(durable))
+        self.write_to(writing, self.position().min(durable), slots)
     }
 
     /// Writes what is dispatched before a place in the log. What lies before that is durable.
-    fn write_to(&self, writing: &mut Writing, position: LogOffset) -> Result<Good, DispatchError> {
+    fn write_to(
+        &self,
+        writing: &mut Writing,
+        position: LogOffset,
+        slots: Slots,
+    ) -> Result<Good, DispatchError> {
         let shared = &self.shared;
         // Asked behind the position, so that no record before that was stored later.
         let last_store_time = self.last_store_time();
         shared.queues.flush(position)?;
-        let index = shared.index.flush(position)?;
+        let index = shared.index.flush(position, slots)?;
         let good = Good { position, last_store_time, index };
         match writing.rebuild {
             None => writing.checkpoint.note(shared.boot, &good)?,
@@ -323,12 +334,10 @@ impl Derived {
     /// index can be used by Apache's broker.
     pub fn close(&self) -> Result<(), DispatchError> {
         let mut writing = self.writing();
-        self.flush_holding(&mut writing)?;
+        let good = self.flush_with(&mut writing, Slots::Written)?;
         if writing.rebuild.is_some() {
             return Ok(());
         }
-        self.shared.index.write_slots()?;
-        let good = self.flush_holding(&mut writing)?;
         self.sync_holding(&mut writing, good)
     }
 }
@@ -337,6 +346,6 @@ impl Derived {
 impl Derived {
     /// Breaks the rule that only what is durable in the log is written: what a test must notice.
     pub fn flush_too_early(&self) -> Result<(), DispatchError> {
-        self.write_to(&mut self.writing(), self.position()).map(|_| ())
+        self.write_to(&mut self.writing(), self.position(), Slots::AsTheyAre).map(|_| ())
     }
 }

@@ -10,6 +10,11 @@ use super::{Derived, DispatchError, Dispatcher};
 
 /// How often what was dispatched is written, as Apache's `flushIntervalConsumeQueue`.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+/// Writing takes no more than one part in so many of the time, unless much piles up: with very many queues each round writes to
+/// very many files, and fewer rounds with more in each cost far less.
+const FLUSH_SHARE: u32 = 5;
+/// What is lost when the process ends is dispatched again, and a start should not take long.
+const FLUSH_INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// How often it is synced. After a power loss, so much is dispatched again.
 const SYNC_INTERVAL: Duration = Duration::from_secs(30);
 /// After an error. A disk that is full has room again some time.
@@ -68,12 +73,15 @@ fn run_dispatch(mut dispatcher: Dispatcher, stop: &AtomicBool) {
 fn run_flush(derived: &Derived) {
     let mut synced_at = Instant::now();
     let mut failure = Failure::default();
-    while derived.wake().wait(FLUSH_INTERVAL) {
+    let mut interval = FLUSH_INTERVAL;
+    while derived.wake().wait(interval) {
+        let begun = Instant::now();
         let is_time_to_sync = synced_at.elapsed() >= SYNC_INTERVAL;
         let done = if is_time_to_sync { derived.sync() } else { derived.flush() };
         if is_time_to_sync {
             synced_at = Instant::now();
         }
+        interval = (begun.elapsed() * (FLUSH_SHARE - 1)).clamp(FLUSH_INTERVAL, FLUSH_INTERVAL_MAX);
         match done {
             Ok(()) => failure.is_over(),
             Err(error) => {

@@ -69,6 +69,14 @@ impl Default for IndexState {
     }
 }
 
+/// Whether the slots are written with the entries. They are many, and scattered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slots {
+    AsTheyAre,
+    /// So that another program can use the files.
+    Written,
+}
+
 /// The index of a store. A handle: clones share everything.
 #[derive(Clone, Debug)]
 pub struct KeyIndex {
@@ -260,10 +268,14 @@ impl KeyIndex {
     }
 
     /// Writes the entries of records before `to`, and says how far the files are good then.
-    pub(crate) fn flush(&self, to: LogOffset) -> Result<IndexState, IndexError> {
+    pub(crate) fn flush(&self, to: LogOffset, slots: Slots) -> Result<IndexState, IndexError> {
         let mut files = self.files_mut();
         for file in &mut files.open {
-            file.write(&*self.shared.disk, to).map_err(failed_at(&file.path))?;
+            let written = file.write(&*self.shared.disk, to).and_then(|()| match slots {
+                Slots::Written => file.write_slots(),
+                Slots::AsTheyAre => Ok(()),
+            });
+            written.map_err(failed_at(&file.path))?;
         }
         while files.open.first().is_some_and(|file| file.is_full() && file.are_slots_written()) {
             let file = files.open.remove(0);
@@ -281,14 +293,6 @@ impl KeyIndex {
             }
             (None, None) => IndexState::default(),
         })
-    }
-
-    /// Writes the slots too, so that another program can use the files.
-    pub(crate) fn write_slots(&self) -> Result<(), IndexError> {
-        for file in &mut self.files_mut().open {
-            file.write_slots().map_err(failed_at(&file.path))?;
-        }
-        Ok(())
     }
 
     /// Removes the files that only have records before `start`. The last one stays, as in Apache.

@@ -188,16 +188,23 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Writes the slots, so that the file can be used as it is. Everything else was written. What is said of them counts once
-    /// it is noted.
+    /// Writes the slots, so that the file can be used as it is: those of the entries that were written. What is said of them
+    /// counts once it is noted.
     pub fn write_slots(&mut self) -> io::Result<()> {
         let (Some(file), Some(slots)) = (&self.file, &mut self.slots) else { return Ok(()) };
+        let written = |mut number: u32| {
+            while let Some(pending) = number.checked_sub(self.written.next) {
+                let entry = self.pending.get(pending as usize).map(|pending| pending.entry);
+                number = entry.map(|entry| entry.previous).unwrap_or_default();
+            }
+            number
+        };
         let pages = slots.newest.chunks(PAGE_SLOTS).zip(&mut slots.changed);
         for (number, (page, changed)) in pages.enumerate().filter(|(_, (_, changed))| **changed) {
-            let bytes: Vec<u8> = page.iter().flat_map(|newest| newest.to_be_bytes()).collect();
+            let bytes: Vec<u8> = page.iter().flat_map(|newest| written(*newest).to_be_bytes()).collect();
             let at = Sizes::slot_at((number * PAGE_SLOTS) as u32);
             file.write_at(&mut [IoSlice::new(&bytes)], at)?;
-            *changed = false;
+            *changed = page.iter().any(|newest| *newest >= self.written.next);
         }
         self.slots_written = true;
         Ok(())

@@ -30,6 +30,8 @@ public final class Stores {
     private static final int PULLED_MAX = 32;
     private static final long PATIENCE_MS = 180_000;
     private static final long POLL_MS = 50;
+    /** A busy machine is no failure. */
+    private static final int CALL_MS = 30_000;
 
     private Stores() {
     }
@@ -64,6 +66,8 @@ public final class Stores {
         TransactionMQProducer producer = new TransactionMQProducer("stores-" + round);
         producer.setNamesrvAddr(nameServer);
         producer.setTransactionListener(new HalfCommitted());
+        producer.setMqClientApiTimeout(CALL_MS);
+        producer.setSendMsgTimeout(CALL_MS);
         producer.start();
         long before = count(consumer, topic);
         long sent = 0;
@@ -145,6 +149,8 @@ public final class Stores {
     private static DefaultMQPullConsumer consumer(String nameServer) throws Exception {
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer("stores-reader");
         consumer.setNamesrvAddr(nameServer);
+        consumer.setMqClientApiTimeout(CALL_MS);
+        consumer.setConsumerPullTimeoutMillis(CALL_MS);
         consumer.start();
         return consumer;
     }
@@ -194,6 +200,7 @@ public final class Stores {
     private static void find(String nameServer, String topic, String[] keys) throws Exception {
         DefaultMQProducer producer = new DefaultMQProducer("stores-finder");
         producer.setNamesrvAddr(nameServer);
+        producer.setMqClientApiTimeout(CALL_MS);
         producer.start();
         for (String key : keys) {
             say(producer.queryMessage(topic, key, 1000, 0, Long.MAX_VALUE).getMessageList().size());
