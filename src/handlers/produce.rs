@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ferrymq_proto::code::{RequestCode, ResponseCode};
 use ferrymq_proto::header::Header;
 use ferrymq_proto::headers::{SendMessage, SendMessageV2, SendReply};
+use ferrymq_proto::name::RETRY_PREFIX;
 use ferrymq_proto::net::Call;
 use ferrymq_proto::record::SysFlag;
 use ferrymq_proto::record::message_id::OffsetMessageId;
@@ -81,12 +82,19 @@ fn submit(broker: &Arc<Broker>, call: Call, header: SendMessageV2) {
 fn create_and_submit(broker: &Arc<Broker>, call: Call, header: SendMessageV2) {
     let broker = Arc::clone(broker);
     tokio::spawn(async move {
-        let created = broker.produce.create_topic(&submission(&header, &call)).await;
-        match created {
-            Ok(_) => submit(&broker, call, header),
+        match create(&broker, &submission(&header, &call)).await {
+            Ok(()) => submit(&broker, call, header),
             Err(refusal) => refuse(call, refusal),
         }
     });
+}
+
+/// A group may come by itself with its retry topic.
+async fn create(broker: &Broker, submission: &Submission<'_>) -> Result<(), Refusal> {
+    if let Some(group) = submission.topic.strip_prefix(RETRY_PREFIX) {
+        broker.groups.ensure(group).await?;
+    }
+    broker.produce.create_topic(submission).await.map(drop)
 }
 
 fn count(broker: &Broker, topic: &str, result: &Result<Receipt, Refusal>, took: Duration) {

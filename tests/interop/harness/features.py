@@ -1,7 +1,7 @@
 """The features of a broker, each proven by the clients that have it: a row is a feature, a client in it is a trial.
 
 What a client does for a feature is in its driver under the feature's name: java/features (java5 is in java/features5 alone),
-go/features, python/features.py, and for raw frames harness/raw_broker.py. The profile is the broker that it needs.
+go/features, python/features.py, raw frames are in harness/raw_broker.py, commands in admin_prints.py. The profile is the broker that it needs.
 """
 
 from typing import NamedTuple
@@ -98,6 +98,7 @@ request-chosen-queue             java                   by queue and by selector
 request-timeout                  java,java4,go          the request is there, no reply comes
 timer-recall-refused             java                   without recallMessageEnable
 reply-to-nobody                  java                   a reply to who has gone is refused
+refusals                         raw                    requests that no client sends
 """
 
 SHORT = """
@@ -198,6 +199,10 @@ expired-messages                 java        who is behind is sent to the oldest
 pull-at-most-from-disk           java        no more than 8
 """
 
+ADMIN = """
+mqadmin-broker                   mqadmin     prints of the commands that runbooks use
+"""
+
 AROUND = """
 messages                         java,java4,go,python  found by id and key, all consumed
 topics                           java        queues and permissions
@@ -221,6 +226,7 @@ FEATURES = [
     *_features("short", SHORT),
     *_features("strict", STRICT),
     *_features("old", OLD),
+    *_features("admin", ADMIN),
     *_features("restart", _around("restart")),
     *_features("crash", _around("crash")),
 ]

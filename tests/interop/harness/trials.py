@@ -163,7 +163,7 @@ class FeatureDriver:
 
 
 def prepare(clients):
-    for client in sorted(clients - set(IN_HARNESS)):
+    for client in sorted(clients):
         _command(client, install.STATE)
 
 
