@@ -208,7 +208,7 @@ fn filter_of(
     if header.sys_flag & HAS_SUBSCRIPTION != 0 {
         let kind = header.expression_type.as_deref().unwrap_or(filter::TAG);
         let text = header.subscription.as_deref().unwrap_or_default();
-        if !matches!(kind, "" | filter::TAG) && !broker.pull_rules.allows_sql {
+        if !matches!(kind, "" | filter::TAG) && !broker.pull_rules.get().allows_sql {
             return Err(Refusal::FilterUnsupported(kind.to_owned()));
         }
         return Ok(broker.filters.compile(kind, text)?);
