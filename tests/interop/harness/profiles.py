@@ -53,7 +53,7 @@ class Deployment:
         self.name_server = NameServer(f"ns-{profile}", kind, folder)
         settings = {"brokerClusterName": self.cluster, "brokerName": self.broker_name, **PROFILES[profile]}
         if kind == GROUP:
-            self.nodes = [Broker(f"{self.broker_name}-n{number}", folder, [self.name_server], {**settings, **node}, kind=kind)
+            self.nodes = [Broker(f"{self.broker_name}-n{number}", folder, [self.name_server], {**settings, **node}, kind="ferrymq")
                           for number, node in enumerate(group_settings(self.broker_name))]
         else:
             self.nodes = [Broker(self.broker_name, folder, [self.name_server],
