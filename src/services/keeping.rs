@@ -83,13 +83,19 @@ impl Keeping {
         work: impl FnOnce(&mut Retention, &Derived, LogOffset) -> T + Send + 'static,
     ) -> Option<T> {
         let (derived, settings) = (self.derived.clone(), self.settings.get());
-        let synced = derived.synced();
-        let keep_from = self.timers.as_ref().map_or(synced, |timers| timers.keep_from().min(synced));
+        let (timers, is_asked) = (self.timers.clone(), self.request.is_waiting());
         let retention = Arc::clone(&self.retention);
         let worked = tokio::task::spawn_blocking(move || {
             let mut retention = retention.lock().unwrap_or_else(PoisonError::into_inner);
             let retention = retention.as_mut()?;
             retention.follow(settings);
+            // Who asks will not wait until it is time to sync.
+            if is_asked && derived.synced() < derived.log().durable() {
+                let synced = derived.sync();
+                let _ = synced.inspect_err(|error| tracing::error!(%error, "the queues cannot be synced"));
+            }
+            let synced = derived.synced();
+            let keep_from = timers.map_or(synced, |timers| timers.keep_from().min(synced));
             Some(work(retention, &derived, keep_from))
         });
         worked.await.inspect_err(|error| tracing::error!(%error, "retention failed")).ok().flatten()

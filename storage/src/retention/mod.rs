@@ -56,6 +56,11 @@ impl RetentionRequest {
         self.0.store(REQUESTED_RUNS, Ordering::Relaxed);
     }
 
+    /// Whether a run was asked for that was not taken yet.
+    pub fn is_waiting(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+
     /// Takes one run off what was asked for. False when nothing was.
     pub fn take_run(&self) -> bool {
         let less = |runs: u32| runs.checked_sub(1);
