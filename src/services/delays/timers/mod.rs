@@ -36,7 +36,7 @@ pub const NEAR_MAX: usize = 2_000_000;
 /// Entries that are read before something else may be done.
 const ENTRIES_AT_ONCE: usize = 16_384;
 /// How often it is looked whether the oldest ones must be rolled, and how much of the queue is done with.
-const UPKEEP_MS: i64 = 30_000;
+const UPKEEP_MS: i64 = 5_000;
 
 /// What others may know while timers run.
 #[derive(Debug, Default)]
