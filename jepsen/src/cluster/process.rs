@@ -147,8 +147,10 @@ mod tests {
     #[tokio::test]
     async fn is_paused_resumed_and_killed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut process =
-            Process::start(&launch(folder.path(), "echo $WORD; sleep 60 & sleep 60")).expect("started");
+        // The shell itself must be what stops: one that just starts a program in the foreground waits (vfork) for a child that
+        // may have been stopped before it became that program.
+        let script = "sleep 60 & echo $WORD; wait";
+        let mut process = Process::start(&launch(folder.path(), script)).expect("started");
         until("its output", || process.output() == "ready\n").await;
         process.pause().expect("paused");
         until("paused", || process.state() == Some('T')).await;
