@@ -119,7 +119,7 @@ impl Node {
             Mode::Master => alone(store::open(config, Layout::Classic, waking.clone())?, config)?,
             Mode::Slave { .. } => return Err(StartError::Mode("a slave")),
             Mode::Raft(group) => {
-                let opened = store::open(config, Layout::Framed, waking.clone())?;
+                let opened = raft_node::open(config, group, &waking).await?;
                 let tables = SharedTables::new(Tables::default());
                 let (store, raft) = raft_node::join(config, group, opened, tables.clone()).await?;
                 let raft = Arc::new(raft);
@@ -219,7 +219,7 @@ struct Replicated {
 
 /// One node decides alone.
 fn alone(opened: Opened, config: &BrokerConfig) -> Result<Replicated, StartError> {
-    let Opened { store, log, mode } = opened;
+    let Opened { store, log } = opened;
     let mut files = ConfigFolder::of_store(&config.store.root);
     let loaded = files.load()?;
     loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
@@ -227,7 +227,7 @@ fn alone(opened: Opened, config: &BrokerConfig) -> Result<Replicated, StartError
     let parts = classic::Parts {
         appender: log.appender,
         derived: store.derived.clone(),
-        mode,
+        mode: store::flush_mode(config),
         tables: tables.clone(),
         files,
         offsets_wait_max: config.offsets.flush_interval,

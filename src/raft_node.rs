@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrymq_raft::{GroupHandle, GroupSettings, Leadership, LogParts, Member, Timing};
-use ferrymq_storage::Term;
 use ferrymq_storage::clock::RealClock;
-use ferrymq_storage::disk::RealDisk;
+use ferrymq_storage::disk::{Disk, RealDisk};
+use ferrymq_storage::{Layout, OpenError, Term};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -21,11 +21,33 @@ use crate::node::StartError;
 use crate::replication::SharedTables;
 use crate::replication::raft::{Parts, Raft};
 use crate::services::registration::Seat;
-use crate::store::{Opened, Store};
+use crate::store::{self, Opened, Store, StoreError, Waking};
 use crate::system_tables::SystemTables;
 
 /// Between two tries to get in order what a leader needs.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// Opens the store. What of the log is damaged is first taken from the other nodes; meanwhile this one takes part in nothing.
+pub async fn open(config: &BrokerConfig, group: &RaftGroup, waking: &Waking) -> Result<Opened, StartError> {
+    let mut mended = None;
+    loop {
+        let error = match store::open(config, Layout::Framed, waking.clone()) {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
+        };
+        let StoreError::Log(OpenError::Corruption(damaged)) = &error else { return Err(error.into()) };
+        if mended == Some(damaged.offset) {
+            return Err(error.into());
+        }
+        mended = Some(damaged.offset);
+        tracing::error!(%error, "this node takes no part in its group before another node has given it the good bytes");
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        if let Err(reason) = ferrymq_raft::mend(&settings(config, group)?, &disk, damaged.offset).await {
+            tracing::error!(%reason, "the damage stays");
+            return Err(error.into());
+        }
+    }
+}
 
 /// Opens this node's part of the log, and lets it look for the others.
 pub async fn join(
@@ -34,22 +56,8 @@ pub async fn join(
     opened: Opened,
     tables: SharedTables,
 ) -> Result<(Store, Raft), StartError> {
-    let Opened { store, log, mode } = opened;
-    let settings = GroupSettings {
-        cluster: config.identity.cluster.to_string(),
-        group: group.name.clone(),
-        name: group.own_id.clone(),
-        peers: group.peers.iter().map(member).collect(),
-        listen: SocketAddr::new(config.network.bind_address, own_port(group)),
-        folder: config.store.root.clone(),
-        boot: RealDisk::boot_id()?,
-        mode,
-        timing: Timing {
-            heartbeat: group.timing.heartbeat,
-            election_min: group.timing.election_min,
-            election_max: group.timing.election_max,
-        },
-    };
+    let Opened { store, log } = opened;
+    let settings = settings(config, group)?;
     let (appender, report) = log.framed();
     let log = LogParts { disk: Arc::new(RealDisk), clock: Arc::new(RealClock::new()), appender, report };
     let derived = store.derived.clone();
@@ -57,6 +65,25 @@ pub async fn join(
     let started = tokio::task::spawn_blocking(move || Raft::start(parts)).await;
     let raft = started.map_err(std::io::Error::other)??;
     Ok((store, raft))
+}
+
+fn settings(config: &BrokerConfig, group: &RaftGroup) -> Result<GroupSettings, StartError> {
+    Ok(GroupSettings {
+        cluster: config.identity.cluster.to_string(),
+        group: group.name.clone(),
+        name: group.own_id.clone(),
+        peers: group.peers.iter().map(member).collect(),
+        listen: SocketAddr::new(config.network.bind_address, own_port(group)),
+        folder: config.store.root.clone(),
+        boot: RealDisk::boot_id()?,
+        mode: store::flush_mode(config),
+        timing: Timing {
+            heartbeat: group.timing.heartbeat,
+            election_min: group.timing.election_min,
+            election_max: group.timing.election_max,
+        },
+        preferred_leader: group.preferred_leader.clone(),
+    })
 }
 
 fn member(peer: &Peer) -> Member {

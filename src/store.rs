@@ -53,7 +53,6 @@ pub struct Store {
 pub struct Opened {
     pub store: Store,
     pub log: OpenLog,
-    pub mode: FlushMode,
 }
 
 /// Wakes those who wait for what is dispatched.
@@ -78,20 +77,23 @@ impl Dispatched for Waking {
     }
 }
 
+pub fn flush_mode(config: &BrokerConfig) -> FlushMode {
+    match config.store.flush {
+        FlushDisk::Sync => FlushMode::Sync,
+        FlushDisk::Async => FlushMode::Async,
+    }
+}
+
 /// Opens the store, and dispatches what is final. A log without frames is of a node that decides alone: what is written there is
 /// final.
 pub fn open(config: &BrokerConfig, layout: Layout, waking: Waking) -> Result<Opened, StoreError> {
     let store = &config.store;
-    let mode = match store.flush {
-        FlushDisk::Sync => FlushMode::Sync,
-        FlushDisk::Async => FlushMode::Async,
-    };
     std::fs::create_dir_all(&store.root)?;
     let settings = Settings {
         folder: store.root.clone(),
         layout,
         segment_bytes: store.segment_bytes as u64,
-        mode,
+        mode: flush_mode(config),
         flush_interval: store.flush_interval,
         boot: RealDisk::boot_id()?,
         on_fatal: FatalHook::abort(),
@@ -117,7 +119,7 @@ pub fn open(config: &BrokerConfig, layout: Layout, waking: Waking) -> Result<Ope
     };
     let derived_threads = DerivedThreads::start(&derived, dispatcher)?;
     let store = Store { derived_threads, log_threads, derived, log };
-    Ok(Opened { store, log: open, mode })
+    Ok(Opened { store, log: open })
 }
 
 fn derived_settings(config: &BrokerConfig) -> DerivedSettings {

@@ -1,23 +1,36 @@
 //! Why a node takes no part in elections.
 
+use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-/// A node that may have lost something it has promised to keep neither votes nor stands for election.
+/// What keeps a node out of elections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// It may have lost what it had acknowledged.
+    Loss,
+    /// What it has is damaged.
+    Damage,
+}
+
+/// A node that may not have what it has promised to keep neither votes nor stands for election.
 #[derive(Debug, Default)]
 pub(crate) struct Abstention {
-    reason: RwLock<Option<String>>,
+    reasons: RwLock<BTreeMap<Cause, String>>,
 }
 
 impl Abstention {
     pub fn reason(&self) -> Option<String> {
-        self.reason.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reasons.read().unwrap_or_else(PoisonError::into_inner).values().next().cloned()
     }
 
-    pub fn begin(&self, reason: String) {
-        *self.reason.write().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    pub fn begin(&self, cause: Cause, reason: String) {
+        self.reasons.write().unwrap_or_else(PoisonError::into_inner).insert(cause, reason);
     }
 
-    pub fn end(&self) {
-        *self.reason.write().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Says whether there is no other cause.
+    pub fn end(&self, cause: Cause) -> bool {
+        let mut reasons = self.reasons.write().unwrap_or_else(PoisonError::into_inner);
+        reasons.remove(&cause);
+        reasons.is_empty()
     }
 }

@@ -12,6 +12,7 @@ mod frames;
 mod group;
 mod leadership;
 mod log_store;
+mod mending;
 mod meta;
 mod proposer;
 mod quarantine;
@@ -25,6 +26,7 @@ mod wire;
 
 pub use app::{App, At, LogKept};
 pub use group::{AdminError, Group, GroupHandle, LogParts, StartError};
+pub use mending::{NotMended, mend};
 pub use meta::NodeMetaError;
 pub use proposer::{Done, Outcome, Placed, Proposal, ProposeError, Proposer};
 pub use settings::{GroupSettings, SettingsError, Timing};

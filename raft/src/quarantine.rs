@@ -14,7 +14,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use crate::abstention::Abstention;
+use crate::abstention::{Abstention, Cause};
 use crate::meta::{MetaFile, change_meta};
 use crate::proto;
 use crate::transport::RaftHandle;
@@ -38,7 +38,7 @@ impl Quarantine {
         let reason = "the machine went down, and may have taken entries with it that this node had acknowledged: it votes again \
                       when it has as much as the leader";
         tracing::warn!(reason, "this node takes no part in elections");
-        self.abstention.begin(reason.into());
+        self.abstention.begin(Cause::Loss, reason.into());
     }
 
     pub async fn run(self) {
@@ -101,8 +101,9 @@ impl Quarantine {
             tracing::error!(%error, "this node stays out of elections");
             return;
         }
-        self.abstention.end();
-        self.raft.runtime_config().elect(true);
+        if self.abstention.end(Cause::Loss) {
+            self.raft.runtime_config().elect(true);
+        }
         tracing::info!("this node has caught up, and votes again");
     }
 }

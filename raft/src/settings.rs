@@ -29,6 +29,8 @@ pub struct GroupSettings {
     /// What an acknowledgement means: durable on a majority, or in its memory.
     pub mode: FlushMode,
     pub timing: Timing,
+    /// The name of the one that is to lead whenever it can.
+    pub preferred_leader: Option<String>,
 }
 
 /// A follower stands for election when it has heard nothing for the longest election timeout, and then a time of chance between
@@ -100,6 +102,10 @@ impl GroupSettings {
     pub(crate) fn itself(&self) -> Member {
         let itself = self.peers.iter().find(|peer| peer.name == self.name);
         itself.cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn others(&self) -> Vec<Member> {
+        self.peers.iter().filter(|peer| peer.name != self.name).cloned().collect()
     }
 
     /// The peers in one order, as RocketMQ writes them: what two nodes can compare.

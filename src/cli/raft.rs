@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use ferrymq_proto::bodies::RaftStatus;
+use ferrymq_proto::bodies::{RaftMember, RaftStatus};
 use ferrymq_proto::headers::{ChangeRaftGroup, GetRaftChain, GetRaftStatus};
 
 use super::remote::{Cell, Failure, LEADER, Node, Reach, Remote, Table, run as with_remote};
@@ -123,6 +123,7 @@ async fn status(remote: &Remote, group: Option<&str>) -> Result<(), Failure> {
         "lag",
         "vote",
         "trouble",
+        "id",
     ]);
     let found = statuses(remote, group).await?;
     let leader = |group: &str| {
@@ -131,7 +132,7 @@ async fn status(remote: &Remote, group: Option<&str>) -> Result<(), Failure> {
     };
     for (node, status) in &found {
         let Some(status) = status else {
-            let unknown = std::iter::repeat_n(Cell::Unknown, 10);
+            let unknown = std::iter::repeat_n(Cell::Unknown, 11);
             let known: [Cell; 3] = [node.group.as_str().into(), Cell::Unknown, node.address.as_str().into()];
             table.row(known.into_iter().chain(unknown));
             continue;
@@ -153,10 +154,27 @@ async fn status(remote: &Remote, group: Option<&str>) -> Result<(), Failure> {
             seen.and_then(|member| member.lag).into(),
             seen.map(|member| member.is_voter).into(),
             trouble.into(),
+            status.node.as_str().into(),
         ]);
+    }
+    for (group, member) in unheard(&found) {
+        let known: [Cell; 3] = [group.into(), member.name.as_str().into(), member.address.as_str().into()];
+        let unknown = std::iter::repeat_n(Cell::Unknown, 8);
+        let behind = [member.is_voter.into(), Cell::Unknown, member.node.as_str().into()];
+        table.row(known.into_iter().chain(unknown).chain(behind));
     }
     remote.print("ferrymq.raft.status/1", &table);
     Ok(())
+}
+
+/// Members, as their leaders know them, of whom no node says that it is one: they do not run, or will never come back.
+fn unheard(found: &[(Node, Option<RaftStatus>)]) -> impl Iterator<Item = (&str, &RaftMember)> {
+    let answered: Vec<_> = found.iter().filter_map(|(node, status)| Some((node, status.as_ref()?))).collect();
+    let known: Vec<_> = answered.iter().map(|(_, status)| status.node.clone()).collect();
+    let leaders = answered.into_iter().filter(|(_, status)| status.role == "leader");
+    let members =
+        leaders.flat_map(|(node, status)| status.nodes.iter().map(|each| (node.group.as_str(), each)));
+    members.filter(move |(_, member)| !known.contains(&member.node))
 }
 
 async fn hash_check(remote: &Remote, group: Option<&str>) -> Result<(), Failure> {

@@ -24,6 +24,7 @@ mod framed;
 pub mod index;
 mod log;
 pub mod look;
+pub mod mend;
 mod meta;
 mod position;
 mod prepare;

@@ -20,7 +20,7 @@ pub const NODES: usize = 3;
 pub const QUEUES: i32 = 4;
 pub const TOPIC: &str = "orders";
 /// Small, so that a test sees segments end and checkpoints made.
-const SEGMENT_BYTES: u64 = 1 << 20;
+pub const SEGMENT_BYTES: u64 = 1 << 20;
 /// Nothing takes so long unless something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -28,12 +28,17 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Group {
     processes: Vec<Option<Child>>,
     ports: Vec<u16>,
+    peer_ports: Vec<u16>,
+    settings: String,
     folder: TempDir,
+    /// For the command line.
+    name_server: Option<(Child, u16)>,
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for process in self.processes.iter_mut().flatten() {
+        let name_server = self.name_server.iter_mut().map(|(process, _)| process);
+        for process in self.processes.iter_mut().flatten().chain(name_server) {
             let _ = process.kill();
             let _ = process.wait();
         }
@@ -47,22 +52,116 @@ impl Group {
             listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         let (ports, peer_ports) = ports.split_at(NODES);
         let folder = TempDir::new().unwrap();
-        let peers: Vec<_> = peer_ports
-            .iter()
-            .enumerate()
-            .map(|(number, port)| format!("n{number}-127.0.0.1:{port}"))
-            .collect();
-        for (number, port) in ports.iter().enumerate() {
-            let text = format!(
-                "brokerClusterName=c\nbrokerName=g\nbrokerIP1=127.0.0.1\nlistenPort={port}\nstorePathRootDir={}\n\
-                 mappedFileSizeCommitLog={SEGMENT_BYTES}\nenableDLegerCommitLog=true\ndLegerGroup=g\ndLegerPeers={}\n\
-                 dLegerSelfId=n{number}\n{settings}\n",
-                folder.path().join(format!("s{number}")).display(),
-                peers.join(";")
-            );
-            fs::write(folder.path().join(format!("n{number}.conf")), text).unwrap();
+        let group = Self {
+            processes: (0..NODES).map(|_| None).collect(),
+            ports: ports.to_vec(),
+            peer_ports: peer_ports.to_vec(),
+            settings: settings.to_owned(),
+            folder,
+            name_server: None,
+        };
+        let all: Vec<_> = (0..NODES).collect();
+        all.iter().for_each(|number| group.configure(*number, &all));
+        group
+    }
+
+    /// As [`started`](Self::started), known to a name server.
+    pub fn known(settings: &str) -> Self {
+        let arguments = ["namesrv", "--set", "bindAddress=127.0.0.1", "--set", "listenPort=0"];
+        let mut process = Command::new(env!("CARGO_BIN_EXE_ferrymq"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port: u16 = line.trim().rsplit(':').next().unwrap().parse().unwrap();
+        let mut group = Self::new(&format!("namesrvAddr=127.0.0.1:{port}\n{settings}"));
+        group.name_server = Some((process, port));
+        (0..NODES).for_each(|number| group.start(number));
+        group
+    }
+
+    /// Runs `ferrymq raft`, and says what it has printed if it ended well, and else what it complains of.
+    pub fn raft(&self, arguments: &[&str]) -> Result<String, String> {
+        let (_, port) = self.name_server.as_ref().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferrymq"));
+        let output =
+            command.arg("raft").args(arguments).args(["-n", &format!("127.0.0.1:{port}")]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// As [`raft`](Self::raft), again and again until it succeeds.
+    pub async fn raft_at_last(&self, arguments: &[&str]) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.raft(arguments) {
+                Ok(output) => return output,
+                Err(complaint) => assert!(Instant::now() < until, "{arguments:?}: {complaint}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Self { processes: (0..NODES).map(|_| None).collect(), ports: ports.to_vec(), folder }
+    }
+
+    pub fn runs(&self, number: usize) -> bool {
+        self.processes[number].is_some()
+    }
+
+    /// Removes all that a node has.
+    pub fn wipe(&self, number: usize) {
+        assert!(!self.runs(number));
+        fs::remove_dir_all(self.store(number)).unwrap();
+    }
+
+    /// The address at which a node speaks to the others.
+    pub fn peer_address(&self, number: usize) -> String {
+        format!("127.0.0.1:{}", self.peer_ports[number])
+    }
+
+    /// Writes the configuration of a node with these peers.
+    pub fn configure(&self, number: usize, peers: &[usize]) {
+        let peers: Vec<_> =
+            peers.iter().map(|peer| format!("n{peer}-{}", self.peer_address(*peer))).collect();
+        let text = format!(
+            "brokerClusterName=c\nbrokerName=g\nbrokerIP1=127.0.0.1\nlistenPort={}\nstorePathRootDir={}\n\
+             mappedFileSizeCommitLog={SEGMENT_BYTES}\nenableDLegerCommitLog=true\ndLegerGroup=g\ndLegerPeers={}\n\
+             dLegerSelfId=n{number}\n{}\n",
+            self.ports[number],
+            self.store(number).display(),
+            peers.join(";"),
+            self.settings,
+        );
+        fs::write(self.folder.path().join(format!("n{number}.conf")), text).unwrap();
+    }
+
+    /// Another node, which only knows itself and the first one, and does not run yet.
+    pub fn add(&mut self) -> usize {
+        let number = self.processes.len();
+        let listeners: Vec<_> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        self.ports.push(port(&listeners[0]));
+        self.peer_ports.push(port(&listeners[1]));
+        self.processes.push(None);
+        self.configure(number, &[number, 0]);
+        number
+    }
+
+    /// What a node has logged.
+    pub fn words(&self, number: usize) -> String {
+        fs::read_to_string(self.log_file(number)).unwrap_or_default()
+    }
+
+    /// Starts a node, without waiting for anything.
+    pub fn launch(&mut self, number: usize) {
+        let child = self.spawn(number, Stdio::null());
+        self.processes[number] = Some(child);
+    }
+
+    /// The segments of a node's log, the oldest first.
+    pub fn segments(&self, number: usize) -> Vec<PathBuf> {
+        segments(&self.store(number))
     }
 
     pub fn started(settings: &str) -> Self {
@@ -81,19 +180,18 @@ impl Group {
 
     /// Starts a node, and waits until it listens.
     pub fn start(&mut self, number: usize) {
-        let log = fs::File::options().create(true).append(true).open(self.log_file(number)).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_ferrymq"))
-            .args(["broker", "-c", &format!("n{number}.conf")])
-            .current_dir(self.folder.path())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut process = self.spawn(number, Stdio::piped());
         let output = BufReader::new(process.stdout.take().unwrap());
         let is_ready = output.lines().map_while(Result::ok).any(|line| line.contains("boot success"));
-        let words = || fs::read_to_string(self.log_file(number)).unwrap_or_default();
-        assert!(is_ready, "n{number} did not start:\n{}", words());
+        assert!(is_ready, "n{number} did not start:\n{}", self.words(number));
         self.processes[number] = Some(process);
+    }
+
+    fn spawn(&self, number: usize, output: Stdio) -> Child {
+        let log = fs::File::options().create(true).append(true).open(self.log_file(number)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferrymq"));
+        command.args(["broker", "-c", &format!("n{number}.conf")]).current_dir(self.folder.path());
+        command.stdout(output).stderr(log).spawn().unwrap()
     }
 
     pub fn kill(&mut self, number: usize) {
@@ -127,12 +225,16 @@ impl Group {
     }
 }
 
-fn read_log(store: &Path) -> Vec<u8> {
+fn segments(store: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> =
         fs::read_dir(store.join("commitlog")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.file_name().is_some_and(|name| name.len() == 20));
     files.sort();
-    files.iter().flat_map(|path| fs::read(path).unwrap()).collect()
+    files
+}
+
+fn read_log(store: &Path) -> Vec<u8> {
+    segments(store).iter().flat_map(|path| fs::read(path).unwrap()).collect()
 }
 
 /// Behind the last frame.
@@ -192,6 +294,11 @@ pub async fn insist(clients: &[Client], first: usize, queue: i32, body: &str) ->
 
 /// All messages of a queue that a node has, from the first one.
 pub async fn read_queue(client: &Client, queue: i32, count: usize) -> Vec<String> {
+    read_from(client, queue, 0, count).await
+}
+
+/// So many messages of a queue, from one on.
+pub async fn read_from(client: &Client, queue: i32, first: i64, count: usize) -> Vec<String> {
     let until = Instant::now() + PATIENCE;
     let mut found: Vec<String> = Vec::new();
     while found.len() < count {
@@ -200,14 +307,15 @@ pub async fn read_queue(client: &Client, queue: i32, count: usize) -> Vec<String
             "only {} of {count} messages of queue {queue} are there",
             found.len()
         );
-        let Ok((_, body)) = pull(client, queue, QueueOffset(found.len() as i64)).await else {
+        let Ok((_, body)) = pull(client, queue, QueueOffset(first + found.len() as i64)).await else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
         let mut rest = &body[..];
         while !rest.is_empty() {
             let (record, size) = Record::decode(rest).unwrap();
-            assert_eq!(record.queue_offset, QueueOffset(found.len() as i64), "queue {queue}");
+            let next = QueueOffset(first + found.len() as i64);
+            assert_eq!(record.queue_offset, next, "queue {queue}");
             found.push(String::from_utf8(record.body.to_vec()).unwrap());
             rest = &rest[size..];
         }

@@ -65,7 +65,7 @@ impl State {
     /// Walks the last segment, if its table is not there: whatever is pushed next stands behind it.
     fn complete_last(&mut self, log: &Log) -> Result<(), FrameReadError> {
         if let Some(last) = self.segments.unknown_last(self.end.chain.index) {
-            self.segments.fill_last(walk(log, last, self.end.offset)?);
+            self.segments.fill_last(walk(log, last, self.end.offset)?.positions);
         }
         Ok(())
     }
@@ -209,10 +209,20 @@ impl Frames {
             let base = state.segments.base_of(index).ok_or(FrameReadError::Absent(index))?;
             (base, state.end.offset)
         };
-        let positions = walk(&self.log, base, end)?;
+        let Walked { positions, end: walked_to } = walk(&self.log, base, end)?;
         let mut state = self.write_state();
         state.segments.fill(base, positions);
-        state.segments.locate(index).ok_or(FrameReadError::Absent(index))
+        match state.segments.locate(index) {
+            Some(offset) => Ok(offset),
+            // It went while the segment was walked.
+            None if index <= state.start.chain.index || index > state.end.chain.index => {
+                Err(FrameReadError::Absent(index))
+            }
+            None => {
+                let damage = "no frame begins where one should".to_owned();
+                Err(FrameReadError::Damaged { index, offset: walked_to, damage })
+            }
+        }
     }
 
     /// Cuts a window that begins with a frame into its whole frames, at least one.
@@ -267,8 +277,14 @@ fn header_at(log: &Log, offset: LogOffset) -> Result<FrameHeader, FrameReadError
     FrameHeader::decode(head).map_err(|error| damaged(error.to_string()))
 }
 
-/// Where the frames of a segment begin, up to the end of it or of the log. Reads their headers only.
-fn walk(log: &Log, base: LogOffset, end: LogOffset) -> Result<Vec<u32>, FrameReadError> {
+/// Where the frames of a segment begin, and where the last of them ends.
+struct Walked {
+    positions: Vec<u32>,
+    end: LogOffset,
+}
+
+/// Walks a segment up to the end of it or of the log. Reads the headers of its frames only.
+fn walk(log: &Log, base: LogOffset, end: LogOffset) -> Result<Walked, FrameReadError> {
     let end = end.min(segments::behind(base, log.segment_bytes()));
     let mut positions = Vec::new();
     let mut offset = base;
@@ -288,7 +304,7 @@ fn walk(log: &Log, base: LogOffset, end: LogOffset) -> Result<Vec<u32>, FrameRea
         positions.push(segments::distance(base, offset) as u32);
         offset = segments::behind(offset, header.frame_bytes());
     }
-    Ok(positions)
+    Ok(Walked { positions, end: offset })
 }
 
 /// The chain before a frame, but for its term, which a header does not say.

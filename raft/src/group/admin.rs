@@ -9,6 +9,7 @@ use openraft::{ChangeMembers, ServerState};
 use tokio::time::{Instant, sleep};
 
 use super::GroupHandle;
+use crate::abstention::Cause;
 use crate::meta::change_meta;
 use crate::status::{LeaderHint, NodeStatus, Status, leader_of};
 use crate::types::{Member, NodeId};
@@ -184,8 +185,9 @@ impl GroupHandle {
     /// Ends the abstention of a node that may have lost entries it had acknowledged: what a majority has lost is lost then.
     pub async fn accept_tail_loss(&self) -> Result<(), AdminError> {
         change_meta(&self.shared.meta, |meta| meta.is_quarantined = false).await.map_err(unfinished)?;
-        self.shared.abstention.end();
-        self.shared.raft.runtime_config().elect(true);
+        if self.shared.abstention.end(Cause::Loss) {
+            self.shared.raft.runtime_config().elect(true);
+        }
         Ok(())
     }
 

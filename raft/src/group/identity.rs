@@ -11,7 +11,7 @@ use crate::meta::{MetaFile, NodeMeta};
 use crate::settings::GroupSettings;
 use crate::types::NodeId;
 
-pub(super) fn meta_path(settings: &GroupSettings) -> PathBuf {
+pub(crate) fn meta_path(settings: &GroupSettings) -> PathBuf {
     settings.folder.join("raft.meta")
 }
 

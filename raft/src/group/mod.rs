@@ -2,6 +2,7 @@
 
 mod admin;
 mod identity;
+mod preference;
 mod retention;
 mod start;
 mod stop;
@@ -30,6 +31,7 @@ use crate::transport::{Links, RaftHandle};
 use crate::types::{NodeId, index_of};
 
 pub use admin::AdminError;
+pub(crate) use identity::meta_path;
 pub use start::StartError;
 
 /// The log of a node, as it was opened.

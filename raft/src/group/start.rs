@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ferrymq_storage::{FlushMode, Log, LogThreads};
@@ -11,15 +11,16 @@ use openraft::Config;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Engine, Group, GroupHandle, LogParts, Shared, identity};
+use super::{Engine, Group, GroupHandle, LogParts, Shared, identity, preference};
 use crate::abstention::Abstention;
 use crate::app::App;
 use crate::bootstrap;
 use crate::checkpoint::Checkpoints;
 use crate::leadership::LeadershipTask;
 use crate::log_store::LogStore;
+use crate::mending::{Mender, inspection};
 use crate::meta::{MetaFile, NodeMetaError};
 use crate::proposer::Proposer;
 use crate::proto;
@@ -38,6 +39,8 @@ const RAFT_THREADS: usize = 2;
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Entries that one request may carry, if they are small.
 const REQUEST_ENTRIES_MAX: u64 = 512;
+/// Readers that wait for something to be mended. There are never more of them than peers, and the one who inspects.
+const INJURIES_MAX: usize = 8;
 /// Of the first tries to reach a node again.
 const BACKOFF: &str = "20ms 50ms 100ms ...500ms";
 
@@ -120,12 +123,26 @@ async fn start(
     let links = Arc::new(Links::default());
     let patience = settings.timing.election_max * 2;
     let peers = Peers::new(host.clone(), Arc::clone(&links), patience);
+    let abstention = Arc::new(Abstention::default());
+    let (injured, injuries) = mpsc::channel(INJURIES_MAX);
+    let known_raft = Arc::new(OnceLock::new());
+    let mender = Mender {
+        raft: Arc::clone(&known_raft),
+        configured: settings.others(),
+        log: log.clone(),
+        peers: peers.clone(),
+        abstention: Arc::clone(&abstention),
+        injuries,
+    };
+    // A start applies what is final, and so may be the first to see that it is damaged.
+    tokio::spawn(mender.run());
+    store.tell_injuries(injured.clone());
     let is_quarantined = meta.current().is_quarantined;
     let config = config(&settings, is_quarantined)?;
     let raft = RaftHandle::new(node, config, peers.clone(), store.clone(), machine).await;
     let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
 
-    let abstention = Arc::new(Abstention::default());
+    let _ = known_raft.set(raft.clone());
     let (proposer, proposing) = Proposer::new(raft.clone(), log.clone());
     tokio::spawn(proposing);
     let (told, leadership) = watch::channel(Leadership::Following { term: Default::default(), leader: None });
@@ -150,13 +167,23 @@ async fn start(
         quarantine.begin();
         tokio::spawn(quarantine.run());
     }
-    let stop_server =
-        spawn_server(&settings, &raft, &log, &meta, (host, links.clone(), abstention.clone()), listener);
+    tokio::spawn(inspection::run(log.clone(), injured));
+    let host = Host {
+        identity: host,
+        raft: raft.clone(),
+        links: links.clone(),
+        abstention: abstention.clone(),
+        log: log.clone(),
+        proposer: proposer.clone(),
+        introduction: introducing(&settings, &meta, &raft, &log),
+    };
+    let stop_server = spawn_server(host, listener);
     let (trouble_told, trouble) = watch::channel(None);
     let own = introduction(&settings, &meta, &raft, &log);
     let report = move |reason| drop(trouble_told.send_replace(reason));
     tokio::spawn(bootstrap::run(settings.clone(), own, raft.clone(), peers.clone(), report));
 
+    let preferred_leader = settings.preferred_leader.clone();
     let shared = Shared {
         settings,
         node,
@@ -173,27 +200,15 @@ async fn start(
         leadership,
         trouble,
     };
-    Ok((GroupHandle { shared: Arc::new(shared) }, store, stop_server))
+    let handle = GroupHandle { shared: Arc::new(shared) };
+    if let Some(name) = preferred_leader {
+        tokio::spawn(preference::run(handle.clone(), name));
+    }
+    Ok((handle, store, stop_server))
 }
 
-fn spawn_server(
-    settings: &GroupSettings,
-    raft: &RaftHandle,
-    log: &Log,
-    meta: &Arc<MetaFile>,
-    (identity, links, abstention): (Identity, Arc<Links>, Arc<Abstention>),
-    listener: TcpListener,
-) -> oneshot::Sender<()> {
+fn spawn_server(host: Host, listener: TcpListener) -> oneshot::Sender<()> {
     let (stop, stopped) = oneshot::channel::<()>();
-    let (settings, meta) = (settings.clone(), Arc::clone(meta));
-    let (own_raft, own_log) = (raft.clone(), log.clone());
-    let host = Host {
-        identity,
-        raft: raft.clone(),
-        links,
-        abstention,
-        introduction: Arc::new(move || introduction(&settings, &meta, &own_raft, &own_log)),
-    };
     let serving = serve(host, listener, async move { drop(stopped.await) });
     tokio::spawn(async move {
         if let Err(error) = serving.await {
@@ -201,6 +216,13 @@ fn spawn_server(
         }
     });
     stop
+}
+
+type Introducing = Arc<dyn Fn() -> proto::Introduction + Send + Sync>;
+
+fn introducing(settings: &GroupSettings, meta: &Arc<MetaFile>, raft: &RaftHandle, log: &Log) -> Introducing {
+    let (settings, meta, raft, log) = (settings.clone(), Arc::clone(meta), raft.clone(), log.clone());
+    Arc::new(move || introduction(&settings, &meta, &raft, &log))
 }
 
 /// What this node says of itself now.

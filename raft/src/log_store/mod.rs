@@ -10,16 +10,18 @@ mod writer;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use ferrymq_storage::clock::Clock;
 use ferrymq_storage::{FlushMode, FramedAppender, Mark};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
+use tokio::sync::mpsc;
 
 use crate::entry::Entry;
 use crate::frames::{FrameReadError, Frames};
+use crate::mending::Injury;
 use crate::meta::{MetaFile, change_meta};
 use crate::stamps::Stamps;
 use crate::types::{LogId, Types, Vote, entry_index, frame_index, index_of, last_entry, term_of};
@@ -47,6 +49,8 @@ pub(crate) struct Inner {
     mode: FlushMode,
     bases: Arc<dyn Bases>,
     is_waiting_for_room: AtomicBool,
+    /// Who finds damage tells it there. Not there before the node takes part in its group.
+    injuries: OnceLock<mpsc::Sender<Injury>>,
 }
 
 /// Between two tries to append to a full disk.
@@ -75,6 +79,7 @@ impl LogStore {
                 mode,
                 bases,
                 is_waiting_for_room: AtomicBool::new(false),
+                injuries: OnceLock::new(),
             }),
         })
     }
@@ -117,6 +122,12 @@ impl LogStore {
     /// The last entry that is gone.
     pub fn purged(&self) -> Option<LogId> {
         self.inner.purged()
+    }
+
+    /// From now on somebody mends what is damaged.
+    pub fn tell_injuries(&self, to: mpsc::Sender<Injury>) {
+        // Only a start does this.
+        let _ = self.inner.injuries.set(to);
     }
 
     pub fn reader(&self) -> LogReader {

@@ -5,11 +5,15 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
+use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::Index;
 use openraft::{OptionalSend, RaftLogReader};
+use tokio::sync::oneshot;
 
 use super::{Inner, first_readable};
 use crate::entry::{Entry, Frame};
+use crate::frames::FrameReadError;
+use crate::mending::Injury;
 use crate::types::{Types, Vote, entry_index, frame_index};
 
 /// What one request to a follower carries at most, unless one frame is longer.
@@ -51,9 +55,27 @@ impl LogReader {
         if !recent.is_empty() {
             return Ok(recent);
         }
-        let inner = Arc::clone(&self.inner);
-        let read = move || inner.frames.read_run(range, bytes_max);
-        Ok(tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??)
+        let mut last_mended = None;
+        loop {
+            let (inner, range) = (Arc::clone(&self.inner), range.clone());
+            let read = move || inner.frames.read_run(range, bytes_max);
+            match tokio::task::spawn_blocking(read).await.map_err(io::Error::other)? {
+                Err(FrameReadError::Damaged { offset, .. })
+                    if last_mended != Some(offset) && self.mend(offset).await =>
+                {
+                    last_mended = Some(offset);
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// Waits until what is damaged at an offset is mended. False if nobody can do that.
+    async fn mend(&self, offset: LogOffset) -> bool {
+        let is_final = offset < self.inner.frames.log().confirmed().offset;
+        let Some(injuries) = self.inner.injuries.get().filter(|_| is_final) else { return false };
+        let (mended, is_mended) = oneshot::channel();
+        injuries.send(Injury { offset, mended }).await.is_ok() && is_mended.await.is_ok()
     }
 }
 

@@ -218,3 +218,22 @@ fn leadership_goes_where_it_is_sent() {
     cluster.send("orders", 0, "after");
     cluster.settle();
 }
+
+#[test]
+fn the_one_that_is_preferred_leads_when_it_can() {
+    let mut cluster = Cluster::new(3, FlushMode::Sync);
+    for number in 0..3 {
+        let settings =
+            crate::GroupSettings { preferred_leader: Some("n2".into()), ..cluster.settings(number) };
+        cluster.try_start(number, settings).unwrap();
+    }
+    wait_for("the preferred one to lead", || cluster.node(2).handle().status().is_writable);
+    cluster.send("orders", 0, "before");
+    cluster.kill(2);
+    cluster.send("orders", 0, "without it");
+    let settings = crate::GroupSettings { preferred_leader: Some("n2".into()), ..cluster.settings(2) };
+    cluster.try_start(2, settings).unwrap();
+    wait_for("the preferred one to lead again", || cluster.node(2).handle().status().is_writable);
+    cluster.send("orders", 0, "with it");
+    cluster.settle();
+}

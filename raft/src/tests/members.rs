@@ -6,16 +6,8 @@ use std::net::TcpStream;
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::{BootId, FlushMode};
 
-use super::rig::{Cluster, SEGMENT_BYTES, wait_for};
+use super::rig::{Cluster, fill, wait_for};
 use crate::{AdminError, LogKept, Member, StartError};
-
-/// Enough messages for a few segments.
-fn fill(cluster: &Cluster, segments: u64) {
-    let body = "x".repeat(8 << 10);
-    for _ in 0..segments * SEGMENT_BYTES / (8 << 10) {
-        cluster.send("orders", 0, &body);
-    }
-}
 
 /// Drops what the leader can do without, and says where its log begins now.
 fn retain(cluster: &Cluster, number: usize) -> LogOffset {

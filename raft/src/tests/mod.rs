@@ -1,3 +1,5 @@
+mod disk;
+mod disks;
 mod groups;
 mod members;
 mod rig;

@@ -20,6 +20,7 @@ use ferrymq_storage::{
     OpenError, OpenLog, Settings, Term, recovery,
 };
 
+use super::disk::{BROKEN, FailingDisk};
 use crate::{
     App, At, Group, GroupHandle, GroupSettings, Leadership, LogKept, LogParts, Member, Outcome, Proposal,
     ProposeError, Stamps, StartError, Timing,
@@ -42,7 +43,10 @@ pub fn try_open_log(
         mode,
         flush_interval: Settings::FLUSH_INTERVAL_DEFAULT,
         boot,
-        on_fatal: FatalHook::new(|error| panic!("{error}")),
+        on_fatal: FatalHook::new(|error| {
+            // A test has broken the disk.
+            assert_eq!(error.source.raw_os_error(), Some(BROKEN), "{error}");
+        }),
     };
     recovery::open(disk, settings)
 }
@@ -242,6 +246,7 @@ pub struct Cluster {
     pub members: Vec<Member>,
     pub mode: FlushMode,
     pub boot: BootId,
+    pub disks: Vec<FailingDisk>,
     folder: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
 }
@@ -263,6 +268,7 @@ impl Cluster {
             members,
             mode,
             boot: BootId([1; 16]),
+            disks: (0..nodes).map(|_| FailingDisk::default()).collect(),
             folder,
             runtime,
         }
@@ -289,6 +295,7 @@ impl Cluster {
             boot: self.boot,
             mode: self.mode,
             timing: Timing::default(),
+            preferred_leader: None,
         }
     }
 
@@ -299,10 +306,12 @@ impl Cluster {
 
     pub fn try_start(&mut self, number: usize, settings: GroupSettings) -> Result<(), StartError> {
         let folder = settings.folder.clone();
-        let (appender, report) = try_open_log(real_disk(), &folder, self.mode, self.boot).unwrap().framed();
+        let disk: Arc<dyn Disk> = Arc::new(self.disks[number].clone());
+        let opened = try_open_log(Arc::clone(&disk), &folder, self.mode, self.boot);
+        let (appender, report) = opened.unwrap().framed();
         let log = appender.log().clone();
         let app = Arc::new(TestApp::of(log.clone()));
-        let parts = LogParts { disk: real_disk(), clock: Arc::new(RealClock::new()), appender, report };
+        let parts = LogParts { disk, clock: Arc::new(RealClock::new()), appender, report };
         let group = Group::start(settings, parts, app.clone())?;
         self.nodes[number] = Some(Node { group: Some(group), app, log });
         Ok(())
@@ -406,6 +415,14 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.nodes.clear();
+    }
+}
+
+/// Enough messages for a few segments.
+pub fn fill(cluster: &Cluster, segments: u64) {
+    let body = "x".repeat(8 << 10);
+    for _ in 0..segments * SEGMENT_BYTES / (8 << 10) {
+        cluster.send("orders", 0, &body);
     }
 }
 

@@ -25,13 +25,15 @@ use tokio_util::sync::PollSender;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
+use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::unsafe_modes::{UnsafeMode, is_on};
 
 use super::links::Links;
 use super::passport::{Identity, Passport};
 use super::session::{Session, describe};
 use super::{
-    CONNECTION_WINDOW_BYTES, HTTP_FRAME_BYTES, MESSAGE_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX, STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, HTTP_FRAME_BYTES, LOG_PART_BYTES_MAX, MESSAGE_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX,
+    STREAM_WINDOW_BYTES,
 };
 use crate::proto;
 use crate::proto::raft_client::RaftClient;
@@ -110,6 +112,24 @@ impl Peers {
         let mut client = self.client(&peer.address, Purpose::Control)?;
         let passport = Passport { from: self.inner.host.clone(), to: None };
         settle(timeout(within, client.introduce(passport.stamp(own))).await)
+    }
+}
+
+impl Peers {
+    /// What a peer has that is final, from an offset on.
+    pub async fn read_log(
+        &self,
+        peer: &Member,
+        offset: LogOffset,
+        within: Duration,
+    ) -> Result<proto::LogPart, String> {
+        if self.inner.links.is_cut(&peer.name) {
+            return Err("the link is cut".into());
+        }
+        let mut client = self.client(&peer.address, Purpose::Snapshot)?;
+        let passport = Passport { from: self.inner.host.clone(), to: None };
+        let range = proto::LogRange { offset: offset.0, bytes_max: LOG_PART_BYTES_MAX as u32 };
+        settle(timeout(within, client.read_log(passport.stamp(range))).await)
     }
 }
 

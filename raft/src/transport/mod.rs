@@ -18,6 +18,8 @@ pub(crate) use server::{Host, RaftHandle, serve};
 
 /// The longest frame behind a request that is nearly full.
 const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX as usize + (2 << 20);
+/// Of a log, for a node that lacks it. One frame may be longer.
+pub(crate) const LOG_PART_BYTES_MAX: usize = 1 << 20;
 /// Requests on the way to a follower, of up to 1 MiB each.
 const REQUESTS_IN_FLIGHT_MAX: usize = 16;
 const STREAM_WINDOW_BYTES: u32 = 16 << 20;

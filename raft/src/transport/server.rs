@@ -4,7 +4,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use ferrymq_proto::position::LogOffset;
+use ferrymq_storage::mend::UnitsError;
+use ferrymq_storage::{Log, ReadError};
 use futures_util::{Stream, StreamExt};
 use openraft::Snapshot;
 use openraft::raft::{
@@ -18,10 +21,13 @@ use tonic::{Request, Response, Status, Streaming};
 use super::links::Links;
 use super::listener::{Admission, connections};
 use super::passport::{Identity, Passport};
-use super::{CONNECTION_WINDOW_BYTES, HTTP_FRAME_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
+use super::{
+    CONNECTION_WINDOW_BYTES, HTTP_FRAME_BYTES, LOG_PART_BYTES_MAX, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES,
+};
 use crate::abstention::Abstention;
 use crate::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 use crate::entry::{Entry, Frame};
+use crate::proposer::Proposer;
 use crate::proto;
 use crate::proto::append_reply::Outcome;
 use crate::proto::raft_server::{Raft, RaftServer};
@@ -41,6 +47,8 @@ pub(crate) struct Host {
     pub raft: RaftHandle,
     pub links: Arc<Links>,
     pub abstention: Arc<Abstention>,
+    pub log: Log,
+    pub proposer: Proposer,
     /// What this node says of itself.
     pub introduction: Arc<dyn Fn() -> proto::Introduction + Send + Sync>,
 }
@@ -192,6 +200,22 @@ impl Raft for Host {
         let snapshot = Snapshot { meta: checkpoint.meta(), snapshot: content };
         let answer = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
         Ok(Response::new(proto::SnapshotReply { vote: Some(answer.vote.into()) }))
+    }
+
+    async fn read_log(&self, request: Request<proto::LogRange>) -> Result<Response<proto::LogPart>, Status> {
+        let range = request.into_inner();
+        let log = self.log.clone();
+        let bytes_max = usize::try_from(range.bytes_max).unwrap_or(usize::MAX).min(LOG_PART_BYTES_MAX);
+        // In this order: whoever serves has all that was final before.
+        let serves_in_term = self.proposer.open_term().unwrap_or_default();
+        let confirmed = log.confirmed().offset.0;
+        let read = move || log.final_units(LogOffset(range.offset), bytes_max);
+        let units = match tokio::task::spawn_blocking(read).await.map_err(stopped)? {
+            Ok(units) => units,
+            Err(UnitsError::Log(ReadError::PastEnd { .. })) => Bytes::new(),
+            Err(error) => return Err(Status::data_loss(error.to_string())),
+        };
+        Ok(Response::new(proto::LogPart { units, confirmed, serves_in_term }))
     }
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use ferrymq_proto::position::LogOffset;
 
 use super::{LastStop, OpenError, SurveyError, failed_at};
-use crate::meta::StoreMeta;
+use crate::frame::FRAME_HEADER_BYTES;
+use crate::meta::{Layout, StoreMeta};
 use crate::position::{Chain, Mark};
-use crate::scan::{Damage, Step, Walk};
+use crate::scan::{Damage, Spot, Step, Verdict, Walk, examine};
 use crate::segment::{BLANK_BYTES, Segment};
 use crate::unsafe_modes::{UnsafeMode, is_on};
 
@@ -45,7 +46,10 @@ impl Ending {
         last_stop: LastStop,
     ) -> Result<Self, OpenError> {
         let (confirmed, durable) = (stored.confirmed, stored.durable.max(stored.confirmed.offset));
-        let from = safe_point(segments, confirmed, last_stop);
+        if stored.layout == Layout::Framed && !believes_its_end() {
+            check_beginnings(segments, confirmed.offset, durable)?;
+        }
+        let from = safe_point(segments, stored, last_stop);
         let mut walk = Walk::new(segments, stored.layout, from.offset, from.chain);
         loop {
             let at = walk.position();
@@ -82,12 +86,12 @@ impl Ending {
     }
 }
 
-/// Whether nothing was written to any segment behind this one.
 /// Wrong on purpose: wherever the log seems to end is its end, whatever was final.
 fn believes_its_end() -> bool {
     is_on(UnsafeMode::SkipFsync) || is_on(UnsafeMode::TruncateAtBadCrc)
 }
 
+/// Whether nothing was written to any segment behind this one.
 fn is_last(segments: &VecDeque<Arc<Segment>>, last: Option<&Arc<Segment>>) -> Result<bool, OpenError> {
     let Some(last) = last else { return Ok(true) };
     for segment in segments.iter().filter(|segment| segment.base() > last.base()) {
@@ -106,10 +110,35 @@ struct SafePoint {
     chain: Option<Chain>,
 }
 
-fn safe_point(segments: &VecDeque<Arc<Segment>>, confirmed: Mark, last_stop: LastStop) -> SafePoint {
+/// Whoever opens a log of frames needs the first header of each segment, which tells what can be found there.
+fn check_beginnings(
+    segments: &VecDeque<Arc<Segment>>,
+    confirmed: LogOffset,
+    durable: LogOffset,
+) -> Result<(), OpenError> {
+    for segment in segments.iter().filter(|segment| segment.base() < confirmed) {
+        let mut head = [0; FRAME_HEADER_BYTES];
+        segment.read_padded(segment.base(), &mut head).map_err(failed_at(segment.path()))?;
+        let (layout, offset) = (Layout::Framed, segment.base());
+        let damage = match examine(&head, Spot { layout, offset, position: 0, left: segment.left(offset) }) {
+            Verdict::Nothing => Damage::NothingWritten,
+            Verdict::Damaged(damage) => damage,
+            Verdict::Unit { .. } | Verdict::More(_) => continue,
+        };
+        let path = segment.path().to_owned();
+        return Err(Corruption { path, position: 0, offset, durable, damage }.into());
+    }
+    Ok(())
+}
+
+/// A node of a group applies the frames of the last segment again, and so reads them all: whatever is wrong with them shows here,
+/// where it can be mended.
+fn safe_point(segments: &VecDeque<Arc<Segment>>, stored: &StoreMeta, last_stop: LastStop) -> SafePoint {
+    let confirmed = stored.confirmed;
+    let is_whole = last_stop == LastStop::InOrder && stored.layout == Layout::Classic;
     let of_mark = segments.iter().rfind(|segment| segment.base() <= confirmed.offset);
     match of_mark.map(|segment| segment.base()) {
-        Some(base) if last_stop != LastStop::InOrder && base < confirmed.offset => {
+        Some(base) if !is_whole && base < confirmed.offset => {
             let is_first = base == LogOffset(0);
             SafePoint { offset: base, chain: is_first.then(Chain::default) }
         }

@@ -1,7 +1,7 @@
 //! Opening a store: what of the log is whole, and what is to be done about the rest.
 //!
-//! A walk begins at the newest safe point, which is the confirmed mark after a stop in order, and else the beginning of the
-//! segment in which the mark lies. It ends at the first place that is no whole unit. If that was never made durable, it is a torn
+//! A walk begins at the newest safe point: the beginning of the segment in which the confirmed mark lies, or for a classic log that
+//! was stopped in order the mark itself. It ends at the first place that is no whole unit. If that was never made durable, it is a torn
 //! tail: it is cut off and wiped, durably, so that nothing of it can ever be read again. If it was, it is corruption: the store
 //! is left exactly as it is, and the error names file and place. A node that cut it off would vote with less than it has
 //! promised to keep.

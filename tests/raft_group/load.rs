@@ -1,0 +1,145 @@
+//! Senders, what was acknowledged to them, and whether it is there.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ferrymq_proto::net::Client;
+use tokio::task::JoinSet;
+
+use super::group::{Group, PATIENCE, QUEUES, insist, read_from, read_queue};
+
+/// How many send at the same time.
+const SENDERS: usize = 8;
+
+#[derive(Clone, Debug)]
+pub struct Acked {
+    pub queue: i32,
+    pub offset: i64,
+    pub body: String,
+    /// Who took it, and when.
+    pub by: usize,
+    pub at: Instant,
+}
+
+/// Senders that go on until they are told to end, and what was acknowledged to them.
+pub struct Load {
+    pub acked: Arc<Mutex<Vec<Acked>>>,
+    pub leader: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    senders: JoinSet<()>,
+}
+
+impl Load {
+    pub fn start(group: &Group) -> Self {
+        Self::of(group, 0)
+    }
+
+    /// With messages so much longer than they must be.
+    pub fn of(group: &Group, padding: usize) -> Self {
+        let padding = if padding > 0 { format!(":{}", "x".repeat(padding)) } else { String::new() };
+        let (acked, leader, stop) = (Arc::default(), Arc::default(), Arc::default());
+        let mut load = Self { acked, leader, stop, senders: JoinSet::new() };
+        for sender in 0..SENDERS {
+            let (acked, leader, stop) =
+                (Arc::clone(&load.acked), Arc::clone(&load.leader), Arc::clone(&load.stop));
+            load.senders.spawn(run_sender(sender, group.clients(), acked, leader, stop, padding.clone()));
+        }
+        load
+    }
+
+    pub fn count(&self) -> usize {
+        self.acked.lock().unwrap().len()
+    }
+
+    /// Waits until so many more are acknowledged.
+    pub async fn wait_for_more(&self, more: usize) {
+        let (until, wanted) = (Instant::now() + PATIENCE, self.count() + more);
+        while self.count() < wanted {
+            assert!(Instant::now() < until, "nothing is acknowledged any more");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The first acknowledgement of another node.
+    pub async fn first_not_by(&self, node: usize, since: usize) -> Acked {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let found = self.acked.lock().unwrap().iter().skip(since).find(|acked| acked.by != node).cloned();
+            if let Some(found) = found {
+                return found;
+            }
+            assert!(Instant::now() < until, "nobody took over");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    pub async fn end(mut self) -> Vec<Acked> {
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.senders.join_next().await {
+            ended.unwrap();
+        }
+        let acked = self.acked.lock().unwrap();
+        acked.clone()
+    }
+}
+
+async fn run_sender(
+    sender: usize,
+    clients: Vec<Client>,
+    acked: Arc<Mutex<Vec<Acked>>>,
+    leader: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    padding: String,
+) {
+    let queue = sender as i32 % QUEUES;
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let body = format!("{sender}/{number}{padding}");
+        let (by, offset) = insist(&clients, leader.load(Ordering::Relaxed), queue, &body).await;
+        leader.store(by, Ordering::Relaxed);
+        acked.lock().unwrap().push(Acked { queue, offset: offset.0, body, by, at: Instant::now() });
+        number += 1;
+    }
+}
+
+/// Reads everything from every node that runs: each acknowledged message stands where its sender was told, and each sender's in the
+/// order of its sends.
+pub async fn check(group: &Group, acked: &[Acked]) {
+    let clients = group.clients();
+    let running: Vec<_> = clients.iter().enumerate().filter(|(number, _)| group.runs(*number)).collect();
+    for queue in 0..QUEUES {
+        let of_queue: Vec<_> = acked.iter().filter(|acked| acked.queue == queue).collect();
+        let count = of_queue.iter().map(|acked| acked.offset + 1).max().unwrap_or(0) as usize;
+        for (number, client) in &running {
+            let found = read_queue(client, queue, count).await;
+            for acked in &of_queue {
+                assert_eq!(found[acked.offset as usize], acked.body, "n{number}, queue {queue}, {acked:?}");
+            }
+        }
+        for sender in 0..SENDERS {
+            let own = of_queue.iter().filter(|acked| acked.body.starts_with(&format!("{sender}/")));
+            let offsets: Vec<_> = own.map(|acked| acked.offset).collect();
+            assert!(offsets.is_sorted(), "sender {sender} was reordered");
+        }
+    }
+}
+
+/// The newest of each queue, where older ones may be gone.
+pub async fn check_newest(group: &Group, acked: &[Acked]) {
+    for queue in 0..QUEUES {
+        let of_queue = acked.iter().filter(|acked| acked.queue == queue);
+        let Some(newest) = of_queue.max_by_key(|acked| acked.offset) else { continue };
+        for (number, client) in group.clients().iter().enumerate().filter(|(number, _)| group.runs(*number)) {
+            let found = read_from(client, queue, newest.offset, 1).await;
+            assert_eq!(found[0], newest.body, "n{number}, queue {queue}, {newest:?}");
+        }
+    }
+}
+
+/// The group that readers have is made at the leader, and only then known to the others.
+pub async fn make_readers(group: &Group) {
+    let clients = group.clients();
+    let (leader, _) = insist(&clients, 0, 0, "for the readers").await;
+    read_queue(&clients[leader], 0, 1).await;
+}
