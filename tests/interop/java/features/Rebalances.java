@@ -39,7 +39,7 @@ final class Rebalances {
 
         void send(int count) throws Exception {
             for (int end = sent + count; sent < end; sent++) {
-                Trial.accepted(producer.send(
+                Trial.stored(producer.send(
                     new Message(topic, Trial.bytes("" + sent / QUEUES)), trial.queue(topic, sent % QUEUES)));
             }
         }

@@ -1,6 +1,8 @@
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
@@ -24,6 +26,11 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** One feature being tried: its own topics and groups, and the clients that it has started. */
 final class Trial {
+    /** Messages with one of these are stored elsewhere first. */
+    private static final List<String> DELAYS = List.of("DELAY", "TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS");
+    /** Where each queue ends at least: a broker may say so a moment after it has acknowledged a message. */
+    private static final Map<MessageQueue, Long> STORED = new ConcurrentHashMap<>();
+
     /** Where the servers are. */
     record Place(String nameServers, String broker, String cluster, String brokerName) { }
 
@@ -178,12 +185,20 @@ final class Trial {
     }
 
     static SendResult send(DefaultMQProducer producer, Message message) throws Exception {
-        return accepted(producer.send(message));
+        SendResult result = accepted(producer.send(message));
+        boolean waits = DELAYS.stream().anyMatch(name -> message.getProperty(name) != null);
+        return waits ? result : stored(result);
     }
 
     static SendResult accepted(SendResult result) {
         Check.equal("status of " + result, SendStatus.SEND_OK, result.getSendStatus());
         return result;
+    }
+
+    /** The answer to a message that is in its own queue now. */
+    static SendResult stored(SendResult result) {
+        STORED.merge(result.getMessageQueue(), result.getQueueOffset() + 1, Math::max);
+        return accepted(result);
     }
 
     /** Sends a message for each number, and returns the bodies. */
@@ -199,7 +214,7 @@ final class Trial {
     static List<String> sendNumbered(DefaultMQProducer producer, MessageQueue queue, String prefix, int count) throws Exception {
         List<String> bodies = IntStream.range(0, count).mapToObj(number -> prefix + number).toList();
         for (String body : bodies) {
-            accepted(producer.send(new Message(queue.getTopic(), bytes(body)), queue));
+            stored(producer.send(new Message(queue.getTopic(), bytes(body)), queue));
         }
         return bodies;
     }
@@ -219,7 +234,8 @@ final class Trial {
             consumers.forEach(consumer -> consumer.getDefaultMQPushConsumerImpl().persistConsumerOffset());
             var offsets = admin().examineConsumeStats(group, topic).getOffsetTable();
             return !offsets.isEmpty() && offsets.entrySet().stream().filter(entry -> entry.getKey().getTopic().equals(topic))
-                .allMatch(entry -> entry.getValue().getConsumerOffset() == entry.getValue().getBrokerOffset());
+                .allMatch(entry -> entry.getValue().getConsumerOffset() == entry.getValue().getBrokerOffset()
+                    && entry.getValue().getBrokerOffset() >= STORED.getOrDefault(entry.getKey(), 0L));
         });
     }
 
