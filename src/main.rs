@@ -12,6 +12,7 @@ mod clock;
 mod config;
 mod errors;
 mod handlers;
+mod http;
 mod node;
 mod raft_node;
 mod refusal;

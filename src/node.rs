@@ -19,10 +19,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::broker::Broker;
-use crate::config::broker::{BrokerConfig, Endpoint, Mode};
+use crate::config::broker::{BrokerConfig, Endpoint, Metrics, Mode};
 use crate::config::desk::BrokerDesk;
 use crate::config::live::Live;
 use crate::handlers::pull::PullRules;
+use crate::http;
 use crate::raft_node::{self, Takeover, follower_id};
 use crate::replication::classic::{self, Classic};
 use crate::replication::raft::Raft;
@@ -63,6 +64,8 @@ const COLD_READS_WAITING_MAX: usize = 4096;
 pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot listen on {address} for HTTP: {source}")]
+    ListenHttp { address: SocketAddr, source: io::Error },
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -88,6 +91,7 @@ pub struct Node {
     broker: Arc<Broker>,
     sockets: net::Server,
     address: SocketAddr,
+    http: Option<http::Port>,
     registration: Registration,
     store: Store,
     replicator: Arc<dyn Replicator>,
@@ -112,6 +116,7 @@ impl Node {
         bind_express_port(&mut sockets, listen);
         let bound = sockets.local_addr().map_err(failed)?;
         let address = own_address(&config.identity.host, bound.port())?;
+        let http = http_port(config).await?;
 
         let waking = Waking::default();
         let system = SystemTables::of(config)?;
@@ -143,7 +148,7 @@ impl Node {
             seat: Arc::clone(&seat),
         });
         let registration = registration(config, &broker, address, seat_seen);
-        Ok(Self { broker, sockets, address, registration, store, replicator, seat, takeover })
+        Ok(Self { broker, sockets, address, http, registration, store, replicator, seat, takeover })
     }
 
     /// Where clients find it.
@@ -157,13 +162,16 @@ impl Node {
 
     /// Serves until `stop` turns true. Returns when everything that was taken is written and the store is closed.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let Self { broker, sockets, registration, store, replicator, seat, takeover, .. } = self;
+        let Self { broker, sockets, http, registration, store, replicator, seat, takeover, .. } = self;
         let (leave, leaving) = watch::channel(false);
         let registering = tokio::spawn(registration.run(leaving));
         let sweeping = tokio::spawn(sweep(Arc::clone(&broker)));
         let (close, closing) = watch::channel(false);
         let serving = tokio::spawn(sockets.run(Arc::new(Counter::new(Arc::clone(&broker))), closing));
         let mut services = broker.start_services();
+        if let Some(http) = http {
+            services.spawn(http.run(Arc::clone(&broker)));
+        }
         let group = takeover.as_ref().map(|takeover| takeover.raft.handle().clone());
         let taking_over = takeover.map(|takeover| tokio::spawn(takeover.run()));
         // An error says that nobody is left who could stop this node otherwise.
@@ -244,6 +252,18 @@ fn bind_express_port(sockets: &mut net::Server, listen: SocketAddr) {
     if let Err(error) = sockets.bind_second(address) {
         tracing::warn!(%address, %error, "clients with vipChannelEnabled cannot connect");
     }
+}
+
+async fn http_port(config: &BrokerConfig) -> Result<Option<http::Port>, StartError> {
+    let Metrics { is_exported, address, port, .. } = config.metrics;
+    if !is_exported {
+        return Ok(None);
+    }
+    let address = SocketAddr::new(address.unwrap_or(config.network.bind_address), port);
+    let failed = |source| StartError::ListenHttp { address, source };
+    let port = http::Port::bind(address).await.map_err(failed)?;
+    tracing::info!(address = %port.address().map_err(failed)?, "metrics and health are told over HTTP");
+    Ok(Some(port))
 }
 
 /// The address that clients are told. A name is looked up once: message ids hold an address.

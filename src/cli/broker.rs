@@ -118,7 +118,12 @@ fn ready(config: &BrokerConfig, address: SocketAddr, name_servers: &str, source:
 fn explained(config: &BrokerConfig, error: &StartError) -> Diagnostic {
     let of = |problem, help: &str| Diagnostic::new(Severity::Error, problem, error.to_string()).help(help);
     match error {
-        StartError::Listen { address, source } => cannot_listen(NOUN, *address, source),
+        StartError::Listen { address, source } => {
+            cannot_listen(NOUN, *address, "--set listenPort=PORT", source)
+        }
+        StartError::ListenHttp { address, source } => {
+            cannot_listen(NOUN, *address, "--set metricsPromExporterPort=PORT", source)
+        }
         StartError::System(error) => refused_by_system(NOUN, error),
         StartError::Host { .. } => {
             of(&ADDRESS_NOT_USABLE, "set brokerIP1 to an address of this machine that clients can reach")

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use ferrymq_proto::bodies::{ConsumeStats, ConsumerConnections, GroupTable, QueueOffsets};
+use ferrymq_proto::bodies::{ConsumeStats, ConsumerConnections, GroupConfig, GroupTable, QueueOffsets};
 use ferrymq_proto::code::ResponseCode;
 use ferrymq_proto::headers::{
-    DeleteGroup, GetConsumeStats, GetConsumerConnections, GetGroupTable, ResetOffset,
+    DeleteGroup, GetConsumeStats, GetConsumerConnections, GetGroupTable, ResetOffset, UpdateGroup,
 };
+use ferrymq_proto::json::{self, Dialect};
 use ferrymq_proto::name::SYSTEM_GROUP_PREFIX;
 use ferrymq_proto::position::{QueueId, Timestamp};
 
@@ -49,7 +50,26 @@ enum Verb {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Make a group, for brokers that make none by themselves.
+    Create {
+        group: String,
+        /// How often a message may fail before it becomes a dead letter.
+        #[arg(long, default_value_t = 16)]
+        retries: i32,
+        #[command(flatten)]
+        reach: Reach,
+    },
     ResetOffset(Reset),
+    /// Move a group to the end of a topic, past all that waits there.
+    Skip {
+        group: String,
+        topic: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Delete a group and its offsets.
     #[command(visible_alias = "rm")]
     Delete {
@@ -67,7 +87,7 @@ enum Verb {
 struct Reset {
     group: String,
     topic: String,
-    /// Where to: latest, or a time (2026-11-21T15:04:05Z, milliseconds, or an age such as 15m); earliest is 1970.
+    /// Where to: earliest, latest, or a time (2026-11-21T15:04:05Z, milliseconds, or an age such as 15m).
     #[arg(long)]
     to: String,
     /// Do not ask.
@@ -84,7 +104,15 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Verb::Lag { group, topic, reach } => {
             with_remote(reach, async |remote| lag(&remote, group, topic.as_deref()).await)
         }
-        Verb::ResetOffset(reset) => with_remote(&reset.reach, async |remote| reset.run(&remote).await),
+        Verb::Create { group, retries, reach } => {
+            with_remote(reach, async |remote| create(&remote, group, *retries).await)
+        }
+        Verb::ResetOffset(reset) => with_remote(&reset.reach, async |remote| {
+            move_to(&remote, (&reset.group, &reset.topic), time(&reset.to)?, reset.yes).await
+        }),
+        Verb::Skip { group, topic, yes, reach } => {
+            with_remote(reach, async |remote| move_to(&remote, (group, topic), time(LATEST)?, *yes).await)
+        }
         Verb::Delete { group, yes, reach } => {
             with_remote(reach, async |remote| delete(&remote, group, *yes).await)
         }
@@ -190,37 +218,63 @@ async fn lag(remote: &Remote, group: &str, topic: Option<&str>) -> Result<(), Fa
     Ok(())
 }
 
-impl Reset {
-    async fn run(&self, remote: &Remote) -> Result<(), Failure> {
-        let time = match self.to.as_str() {
-            "latest" => Timestamp(-1),
-            "earliest" => Timestamp(0),
-            time => time.parse::<Moment>().map_err(|error| Failure::usage(&format!("--to: {error}")))?.0,
-        };
-        let places = remote.readable(&self.topic).await?;
-        if !self.yes {
-            let sentence = "messages may be skipped, or consumed again; say --yes if that is meant";
-            return Err(Failure::safety(sentence));
-        }
-        let mut table = Table::new(&["broker", "queue", "offset"]);
-        for (node, _) in places {
-            let request = ResetOffset {
-                topic: self.topic.as_str().into(),
-                group: self.group.as_str().into(),
-                timestamp: time,
-                is_force: true,
-                queue_id: QueueId(-1),
-                offset: None,
-            };
-            let (_, body) = remote.ask(&node.address, &request, Bytes::new()).await?;
-            let moved: QueueOffsets = parsed(&node.address, &body)?;
-            for (queue, offset) in moved.offset_table {
-                table.row([queue.broker_name.into(), queue.queue_id.0.into(), offset.0.into()]);
-            }
-        }
-        remote.print("ferrymq.group.reset-offset/1", &table);
-        Ok(())
+const LATEST: &str = "latest";
+
+/// As the request to reset says it.
+fn time(text: &str) -> Result<Timestamp, Failure> {
+    match text {
+        LATEST => Ok(Timestamp(-1)),
+        "earliest" => Ok(Timestamp(0)),
+        time => Ok(time.parse::<Moment>().map_err(|error| Failure::usage(&format!("--to: {error}")))?.0),
     }
+}
+
+async fn create(remote: &Remote, group: &str, retries: i32) -> Result<(), Failure> {
+    let config =
+        GroupConfig { group_name: group.to_owned(), retry_max_times: retries, ..GroupConfig::default() };
+    let body = Bytes::from(json::to_string(&config, Dialect::Fastjson));
+    let attempt = async || {
+        let leaders = remote.leaders(None).await?;
+        for node in &leaders {
+            remote.ask(&node.address, &UpdateGroup {}, body.clone()).await?;
+        }
+        Ok(leaders)
+    };
+    for node in remote.patiently(attempt).await? {
+        remote.say(&format!("created on {}", node.group));
+    }
+    Ok(())
+}
+
+async fn move_to(
+    remote: &Remote,
+    (group, topic): (&str, &str),
+    time: Timestamp,
+    is_sure: bool,
+) -> Result<(), Failure> {
+    let places = remote.readable(topic).await?;
+    if !is_sure {
+        let sentence = "messages may be skipped, or consumed again; say --yes if that is meant";
+        return Err(Failure::safety(sentence));
+    }
+    let mut table = Table::new(&["broker", "queue", "offset"]);
+    for (node, _) in places {
+        let request = ResetOffset {
+            topic: topic.into(),
+            group: group.into(),
+            timestamp: time,
+            is_force: true,
+            queue_id: QueueId(-1),
+            offset: None,
+        };
+        let (_, body) = remote.ask(&node.address, &request, Bytes::new()).await?;
+        let moved: QueueOffsets = parsed(&node.address, &body)?;
+        for (queue, offset) in moved.offset_table {
+            table.row([queue.broker_name.into(), queue.queue_id.0.into(), offset.0.into()]);
+        }
+    }
+    remote.print("ferrymq.group.reset-offset/1", &table);
+    Ok(())
 }
 
 async fn delete(remote: &Remote, group: &str, is_sure: bool) -> Result<(), Failure> {

@@ -16,7 +16,9 @@ mod cluster;
 mod config;
 mod dev;
 mod dlq;
+mod doctor;
 mod explain;
+mod generate;
 mod group;
 mod logs;
 mod message;
@@ -61,7 +63,10 @@ enum Command {
     Group(group::Arguments),
     Message(message::Arguments),
     Dlq(dlq::Arguments),
+    Doctor(doctor::Arguments),
     Explain(explain::Arguments),
+    #[command(subcommand)]
+    Generate(generate::Command),
     #[command(subcommand)]
     Store(store::Command),
     /// Print the version.
@@ -84,7 +89,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Group(arguments) => group::run(&arguments),
         Command::Message(arguments) => message::run(&arguments),
         Command::Dlq(arguments) => dlq::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Generate(command) => generate::run(&command),
         Command::Store(command) => store::run(&command),
         Command::Version => version::run(),
         Command::Config(command) => config::run(&command),

@@ -75,7 +75,7 @@ fn listen(config: &NamesrvConfig, desk: Arc<NamesrvDesk>) -> Result<(Server, Sig
     let address = SocketAddr::new(config.bind_address, config.listen_port);
     let server = Server::bind(address, config.settings.clone(), config.limits.clone(), desk);
     server.map(|server| (server, signals)).map_err(|error| match &error {
-        StartError::Listen { source, .. } => cannot_listen(NOUN, address, source),
+        StartError::Listen { source, .. } => cannot_listen(NOUN, address, "--set listenPort=PORT", source),
         StartError::Kv(error) => {
             let help = "set kvConfigPath to a file that this user can read and write";
             Diagnostic::new(Severity::Error, &KV_TABLE_UNUSABLE, error.to_string()).help(help)

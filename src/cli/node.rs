@@ -1,15 +1,19 @@
-//! `ferrymq node`: the nodes of a development group.
+//! `ferrymq node`: single nodes; `list` and `kill` are for those of a development group.
 
 use std::process::ExitCode;
 
+use bytes::Bytes;
 use clap::{Args, Subcommand};
+use ferrymq_proto::bodies::RaftStatus;
+use ferrymq_proto::headers::ChangeRaftGroup;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::dev::record::{self, Running};
-use super::remote::{Cell, Failure, Format, Table};
+use super::raft;
+use super::remote::{Cell, Failure, Format, Node, Reach, Remote, Table, run as with_remote};
 use crate::config::quoted;
 
-/// The nodes of a group that `ferrymq dev` runs.
+/// Single nodes: making them ready for a stop, and those of a group that `ferrymq dev` runs.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -18,12 +22,22 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// The nodes and their processes.
+    /// The nodes that `ferrymq dev` runs, and their processes.
     #[command(visible_alias = "ls")]
     List {
         /// How to print.
         #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Table)]
         format: Format,
+    },
+    /// Make a node ready to be stopped: if it leads, another one comes to lead. Refused while too few would be left.
+    Drain {
+        /// As its group calls it (n0), or its address.
+        node: String,
+        /// The broker group, if several have such a node.
+        #[arg(long)]
+        group: Option<String>,
+        #[command(flatten)]
+        reach: Reach,
     },
     /// End a node at once (SIGKILL), as a crash would. `ferrymq dev` starts it again after a while.
     Kill { name: String },
@@ -33,6 +47,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let outcome = match &arguments.verb {
         Verb::List { format } => list(*format),
         Verb::Kill { name } => kill(name),
+        Verb::Drain { node, group, reach } => {
+            return with_remote(reach, async |remote| drain(&remote, node, group.as_deref()).await);
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,6 +65,45 @@ fn list(format: Format) -> Result<(), Failure> {
     }
     super::print(&table.written("ferrymq.node.list/1", format));
     Ok(())
+}
+
+async fn drain(remote: &Remote, name: &str, group: Option<&str>) -> Result<(), Failure> {
+    let found = raft::statuses(remote, group).await?;
+    let is_it = |node: &Node, status: &Option<RaftStatus>| {
+        node.address == name || status.as_ref().is_some_and(|status| status.name == name)
+    };
+    let mut named = found.iter().filter(|(node, status)| is_it(node, status));
+    let Some((node, Some(status))) = named.next() else {
+        let help = "`ferrymq raft status` shows who is there.";
+        return Err(Failure::nothing(format!("no node {} answers", quoted(name)), help));
+    };
+    if named.next().is_some() {
+        return Err(Failure::usage("several groups have such a node: say which one with --group"));
+    }
+    let others = found.iter().filter(|(other, _)| other.group == node.group && other.address != node.address);
+    let well = others.filter(|(_, status)| status.as_ref().is_some_and(|status| status.trouble.is_none()));
+    let (well, voters) = (well.count(), status.nodes.iter().filter(|member| member.is_voter).count());
+    if well <= voters / 2 {
+        return Err(Failure::safety(&format!(
+            "without it {well} of {voters} nodes would be left, and the group could not go on: bring the others back first"
+        )));
+    }
+    if status.role == "leader" {
+        let request = ChangeRaftGroup { action: "transfer".into(), ..ChangeRaftGroup::default() };
+        remote.ask(&node.address, &request, Bytes::new()).await?;
+    }
+    // Clients ask the name servers who leads.
+    remote.patiently(async || another_leads(remote, node).await).await?;
+    remote.say(&format!("{name} may be stopped now"));
+    Ok(())
+}
+
+async fn another_leads(remote: &Remote, node: &Node) -> Result<(), Failure> {
+    let leaders = remote.leaders(Some(&node.group)).await?;
+    match leaders.iter().any(|leader| leader.address != node.address) {
+        true => Ok(()),
+        false => Err(Failure::no_leader(Some(&node.group))),
+    }
 }
 
 fn kill(name: &str) -> Result<(), Failure> {

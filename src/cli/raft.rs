@@ -91,7 +91,10 @@ fn with(of: &Of, work: impl AsyncFnOnce(Remote, Option<&str>) -> Result<(), Fail
 }
 
 /// What a node that does not answer has to say is unknown.
-async fn statuses(remote: &Remote, group: Option<&str>) -> Result<Vec<(Node, Option<RaftStatus>)>, Failure> {
+pub async fn statuses(
+    remote: &Remote,
+    group: Option<&str>,
+) -> Result<Vec<(Node, Option<RaftStatus>)>, Failure> {
     let mut found = Vec::new();
     for node in remote.nodes().await? {
         if group.is_none_or(|group| group == node.group) {

@@ -21,7 +21,7 @@ use crate::config::sources::{Loaded, Sources, load};
 use crate::config::{Diagnostic, Severity};
 use crate::errors::{ADDRESS_NOT_USABLE, PORT_IN_USE, START_FAILED};
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Options {
     /// Configuration: Apache's own file, in Java properties syntax. It also keeps changes made by request.
     #[arg(short = 'c', long = "config", alias = "configFile", value_name = "FILE")]
@@ -75,6 +75,16 @@ pub fn configured<C>(
 }
 
 impl Options {
+    /// To check a file, and take nothing in it lightly.
+    pub fn lint(file: &str) -> Self {
+        Self { config: Some(file.to_owned()), check: true, strict: true, ..Self::default() }
+    }
+
+    /// To print every value and where it came from.
+    pub fn dump(file: Option<String>) -> Self {
+        Self { config: file, print: true, origin: true, ..Self::default() }
+    }
+
     fn sources(&self, settings: Vec<String>) -> Sources {
         let environment = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
@@ -158,15 +168,14 @@ pub fn refused_by_system(noun: &str, error: &io::Error) -> Diagnostic {
         .help("raise this user's limits: `ulimit -a` shows them")
 }
 
-pub fn cannot_listen(noun: &str, address: SocketAddr, error: &io::Error) -> Diagnostic {
+/// `choose` is what one says to have another port.
+pub fn cannot_listen(noun: &str, address: SocketAddr, choose: &str, error: &io::Error) -> Diagnostic {
     let (ip, port) = (address.ip(), address.port());
     let (problem, message, help) = match error.kind() {
         io::ErrorKind::AddrInUse => (
             &PORT_IN_USE,
             format!("port {port} of {ip} is in use by another program"),
-            format!(
-                "`ss -ltnp 'sport = :{port}'` shows which; stop it, or choose another port: --set listenPort=PORT"
-            ),
+            format!("`ss -ltnp 'sport = :{port}'` shows which; stop it, or choose another port: {choose}"),
         ),
         io::ErrorKind::AddrNotAvailable => (
             &ADDRESS_NOT_USABLE,

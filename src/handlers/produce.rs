@@ -19,6 +19,7 @@ use crate::requests::{Reply, answered};
 use crate::server::refuse;
 use crate::services::produce::{Receipt, Submission};
 use crate::services::recall;
+use crate::services::stats::Kind;
 
 /// 10: the fields have long names.
 pub fn send(broker: &Arc<Broker>, call: Call) {
@@ -69,10 +70,11 @@ fn submit(broker: &Arc<Broker>, call: Call, header: SendMessageV2) {
     };
     let submission = submission(&header, &call);
     let answering = Arc::clone(broker);
+    let kind = Kind::of(submission.properties);
     let topic_name = header.topic.clone();
     let began = Instant::now();
     let taken = Box::new(move |result| {
-        count(&answering, &topic_name, &result, began.elapsed());
+        count(&answering, (&topic_name, kind), &result, began.elapsed());
         answer(&answering, call, &topic_name, result);
     });
     broker.produce.take(&submission, &topic, taken);
@@ -97,11 +99,11 @@ async fn create(broker: &Broker, submission: &Submission<'_>) -> Result<(), Refu
     broker.produce.create_topic(submission).await.map(drop)
 }
 
-fn count(broker: &Broker, topic: &str, result: &Result<Receipt, Refusal>, took: Duration) {
+fn count(broker: &Broker, (topic, kind): (&str, Kind), result: &Result<Receipt, Refusal>, took: Duration) {
     match result {
         Ok(receipt) => {
             let bytes = receipt.stored.iter().map(|stored| stored.bytes as usize).sum();
-            broker.statistics.put(topic, receipt.stored.len(), bytes);
+            broker.statistics.put(topic, kind, receipt.stored.len(), bytes);
             broker.statistics.traffic().took(took);
         }
         Err(_) => broker.statistics.traffic().not_stored(),

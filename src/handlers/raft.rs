@@ -89,7 +89,8 @@ fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn shown(status: Status, is_serving: bool) -> RaftStatus {
+/// The status of a group, as it is sent.
+pub fn shown(status: Status, is_serving: bool) -> RaftStatus {
     let role = match status.role {
         Role::Leader => "leader",
         Role::Follower => "follower",

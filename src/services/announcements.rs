@@ -66,6 +66,12 @@ impl Announcements {
         });
     }
 
+    /// How many name servers know something of this broker, and how many there are.
+    pub fn reached(&self) -> (usize, usize) {
+        let known = self.known.borrow();
+        (known.iter().flatten().count(), known.len())
+    }
+
     /// Woken when there is something new.
     pub fn subscribe(&self) -> watch::Receiver<Edition> {
         self.latest.subscribe()

@@ -53,6 +53,10 @@ pub struct Arguments {
     #[arg(long, value_name = "PORT", default_value_t = 10911)]
     broker_port: u16,
 
+    /// Where the first broker tells its health and its metrics over HTTP; each further one a port higher.
+    #[arg(long, value_name = "PORT", default_value_t = 8180)]
+    http_port: u16,
+
     /// Let the system choose all ports.
     #[arg(long)]
     free_ports: bool,
@@ -178,6 +182,7 @@ fn welcome(plan: &Plan, leader: &str, began: Instant) -> String {
         })
         .collect();
     let (name_server, group) = (&plan.name_server, &plan.group);
+    let http = plan.nodes.first().map_or(0, |node| node.http_port);
     // Commands that are typed with the default port need nothing more.
     let at = if name_server == "127.0.0.1:9876" { String::new() } else { format!(" -n {name_server}") };
     let kill = if plan.nodes.len() > 1 {
@@ -191,6 +196,7 @@ fn welcome(plan: &Plan, leader: &str, began: Instant) -> String {
         "ferrymq {VERSION} ready in {seconds:.1} s   ({place})\n\
          \x20 name server   {name_server}        export NAMESRV_ADDR={name_server}\n\
          \x20 brokers       {}   group {group}\n\
+         \x20 metrics       http://127.0.0.1:{http}/metrics        health: /readyz?verbose\n\
          try:       ferrymq topic produce demo hello{at}\n\
          \x20          ferrymq topic consume demo --follow{at}\n\
          \x20          ferrymq cluster status{at}\n\

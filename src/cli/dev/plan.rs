@@ -30,6 +30,7 @@ pub struct PlannedNode {
     pub name: String,
     pub port: u16,
     raft_port: u16,
+    pub http_port: u16,
     configuration: PathBuf,
 }
 
@@ -47,7 +48,7 @@ impl Plan {
                 "a Raft group of two nodes bears the loss of none; use one, or three or more",
             ));
         }
-        let ports = if arguments.free_ports { free_ports(2 * count + 1)? } else { Vec::new() };
+        let ports = if arguments.free_ports { free_ports(3 * count + 1)? } else { Vec::new() };
         let mut free = ports.into_iter();
         let mut port = |wanted: Option<u16>| {
             let out_of_range = || Failure::usage("the ports go past 65535; choose a lower --broker-port");
@@ -58,21 +59,23 @@ impl Plan {
         for number in 0..count {
             let broker = arguments.broker_port.checked_add(number * PORTS_APART);
             let raft = broker.and_then(|broker| broker.checked_add(RAFT_PORT_ABOVE));
-            numbers.push((port(broker)?, port(raft)?));
+            let http = arguments.http_port.checked_add(number);
+            numbers.push((port(broker)?, port(raft)?, port(http)?));
         }
         let is_raft = count > 1;
-        for (broker, raft) in &numbers {
+        for (broker, raft, http) in &numbers {
             check_free(*broker)?;
+            check_free(*http)?;
             if is_raft {
                 check_free(*raft)?;
             }
         }
         check_free(name_server_port)?;
         let (folder, is_kept) = folder(arguments)?;
-        let nodes = numbers.into_iter().enumerate().map(|(number, (port, raft_port))| {
+        let nodes = numbers.into_iter().enumerate().map(|(number, (port, raft_port, http_port))| {
             let name = format!("n{number}");
             let configuration = folder.join(format!("{name}.conf"));
-            PlannedNode { name, port, raft_port, configuration }
+            PlannedNode { name, port, raft_port, http_port, configuration }
         });
         let plan = Self {
             is_kept,
@@ -103,11 +106,13 @@ impl Plan {
 
     /// What anybody would write who set it up by hand.
     fn configuration(&self, node: &PlannedNode) -> String {
-        let (group, name_server, port) = (self.group, &self.name_server, node.port);
+        let (group, name_server, port, http_port) =
+            (self.group, &self.name_server, node.port, node.http_port);
         let store = self.folder.join("store").join(&node.name);
         let mut text = format!(
             "brokerClusterName=DefaultCluster\nbrokerName={group}\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\n\
-             listenPort={port}\nnamesrvAddr={name_server}\nstorePathRootDir={}\nmappedFileSizeCommitLog={SEGMENT_BYTES}\n",
+             listenPort={port}\nnamesrvAddr={name_server}\nstorePathRootDir={}\nmappedFileSizeCommitLog={SEGMENT_BYTES}\n\
+             metricsExporterType=PROM\nmetricsPromExporterPort={http_port}\n",
             escaped(&store)
         );
         if self.nodes.len() > 1 {
@@ -174,7 +179,12 @@ fn free_ports(count: u16) -> Result<Vec<u16>, Failure> {
 /// Better to hear it here than in three logs.
 fn check_free(port: u16) -> Result<(), Failure> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address)
-        .map(drop)
-        .map_err(|error| Failure::of(&cannot_listen("development group", address, &error)))
+    TcpListener::bind(address).map(drop).map_err(|error| {
+        Failure::of(&cannot_listen(
+            "development group",
+            address,
+            "--free-ports, or --namesrv-port, --broker-port and --http-port",
+            &error,
+        ))
+    })
 }

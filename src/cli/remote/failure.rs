@@ -15,22 +15,24 @@ pub struct Failure {
     text: String,
     /// What the server answered, if it did.
     code: Option<ResponseCode>,
+    /// Nothing has happened yet, and it may go well in a moment: the leader is changing.
+    passes: bool,
 }
 
 impl Failure {
     fn new(exit: u8, problem: &'static Problem, message: String, help: &str) -> Self {
         let text = Diagnostic::new(Severity::Error, problem, message).help(help).to_string();
-        Self { exit, text, code: None }
+        Self { exit, text, code: None, passes: false }
     }
 
     pub fn of(diagnostic: &Diagnostic) -> Self {
-        Self { exit: 1, text: diagnostic.to_string(), code: None }
+        Self { exit: 1, text: diagnostic.to_string(), code: None, passes: false }
     }
 
     fn plain(exit: u8, mut message: String) -> Self {
         message.insert_str(0, "error: ");
         message.push('\n');
-        Self { exit, text: message, code: None }
+        Self { exit, text: message, code: None, passes: false }
     }
 
     pub fn operation(message: String) -> Self {
@@ -47,7 +49,7 @@ impl Failure {
 
     /// Says nothing: what was printed says it all.
     pub fn silent(exit: u8) -> Self {
-        Self { exit, text: String::new(), code: None }
+        Self { exit, text: String::new(), code: None, passes: false }
     }
 
     pub fn degraded() -> Self {
@@ -76,7 +78,9 @@ impl Failure {
             }
             None => "no broker group has a leader that the name server knows".to_owned(),
         };
-        Self::new(UNAVAILABLE, &NO_LEADER, message, "`ferrymq cluster status` shows who is there.")
+        let failure =
+            Self::new(UNAVAILABLE, &NO_LEADER, message, "`ferrymq cluster status` shows who is there.");
+        Self { passes: true, ..failure }
     }
 
     pub fn no_name_server(addresses: &[String], error: Option<&CallError>) -> Self {
@@ -100,16 +104,21 @@ impl Failure {
                 };
                 let message = format!("{address} refused with {code}: {}", crate::config::shown(&remark));
                 let help = "the sentence is the server's own; its log may say more.";
-                Self { code: Some(code), ..Self::new(exit, &REQUEST_REFUSED, message, help) }
+                let passes = code == ResponseCode::SERVICE_NOT_AVAILABLE;
+                Self { code: Some(code), passes, ..Self::new(exit, &REQUEST_REFUSED, message, help) }
             }
             error @ CallError::BadAnswer(_) => Self::operation(format!("{address}: {error}")),
-            error => Self::new(
-                UNAVAILABLE,
-                &NOT_REACHED,
-                error.to_string(),
-                "check that it runs, and that this machine can reach the address it registered (brokerIP1).",
-            ),
+            error => {
+                let passes = matches!(error, CallError::Connect { .. });
+                let help = "check that it runs, and that this machine can reach the address it registered (brokerIP1).";
+                Self { passes, ..Self::new(UNAVAILABLE, &NOT_REACHED, error.to_string(), help) }
+            }
         }
+    }
+
+    /// Whether nothing has happened yet, and it may go well in a moment.
+    pub fn passes(&self) -> bool {
+        self.passes
     }
 
     /// Whether the server answered so.

@@ -8,17 +8,18 @@ mod output;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
-use ferrymq_proto::bodies::{ClusterInfo, TopicRoute};
+use ferrymq_proto::bodies::{ClusterInfo, QueueData, TopicRoute};
 use ferrymq_proto::code::ResponseCode;
 use ferrymq_proto::header::Request;
 use ferrymq_proto::headers::{GetClusterInfo, GetRoute};
 use ferrymq_proto::json::{self, FromJson};
 use ferrymq_proto::net::{CallError, Client};
 
+use crate::state::permission;
 pub use failure::Failure;
 pub use messages::{COLUMNS, Found, row, show, shown_body};
 pub use moment::Moment;
@@ -27,6 +28,9 @@ pub use output::{Cell, Format, Table};
 const DEFAULT_NAME_SERVER: &str = "127.0.0.1:9876";
 /// The broker id of a leader.
 pub const LEADER: i64 = 0;
+/// How long a command waits for a group that changes its leader.
+const LEADER_CHANGE_MAX: Duration = Duration::from_secs(5);
+const LEADER_CHANGE_PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Debug, Args)]
 pub struct Reach {
@@ -178,6 +182,19 @@ impl Remote {
         answer.map_err(|error| Failure::answer(address, error))
     }
 
+    /// Tries again while the leader changes. Each try must look anew who leads.
+    pub async fn patiently<T>(&self, attempt: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
+        let until = Instant::now() + LEADER_CHANGE_MAX;
+        loop {
+            match attempt().await {
+                Err(failure) if failure.passes() && Instant::now() < until => {
+                    tokio::time::sleep(LEADER_CHANGE_PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     pub async fn cluster(&self) -> Result<ClusterInfo, Failure> {
         let (_, body) = self.ask_name_server(&GetClusterInfo {}).await?;
         parsed("the name server", &body)
@@ -229,13 +246,15 @@ impl Remote {
     }
 
     pub async fn writable(&self, topic: &str) -> Result<Vec<(Node, i32)>, Failure> {
-        self.queues(topic, |queues| queues.write_queue_nums).await
+        // It is up to clients to keep to a topic's permission.
+        let may_write = |queues: &QueueData| queues.perm & permission::WRITE != 0;
+        self.queues(topic, |queues| if may_write(queues) { queues.write_queue_nums } else { 0 }).await
     }
 
     async fn queues(
         &self,
         topic: &str,
-        count: impl Fn(&ferrymq_proto::bodies::QueueData) -> i32,
+        count: impl Fn(&QueueData) -> i32,
     ) -> Result<Vec<(Node, i32)>, Failure> {
         let route = self.route(topic).await?;
         let mut found = Vec::new();

@@ -1,10 +1,13 @@
 //! `ferrymq topic peek` and `consume`: reading messages without being a group. Nobody's offsets change.
 
+use bytes::Bytes;
 use clap::Args;
 use ferrymq_proto::position::{QueueId, QueueOffset};
 use ferrymq_proto::record::Records;
 
-use crate::cli::remote::{COLUMNS, Failure, Format, Found, Moment, Reach, Remote, Table, show, shown_body};
+use crate::cli::remote::{
+    COLUMNS, Failure, Format, Found, Moment, Node, Reach, Remote, Table, show, shown_body,
+};
 
 /// What one pull asks for.
 const BATCH: i32 = 32;
@@ -95,6 +98,23 @@ pub async fn peek(
     }
     remote.print("ferrymq.topic.peek/1", &table);
     Ok(())
+}
+
+/// All messages of a topic, as they are, with the nodes that have them.
+pub async fn all(remote: &Remote, topic: &str) -> Result<Vec<(Node, Bytes)>, Failure> {
+    let mut all = Vec::new();
+    for mut found in queues(remote, topic, None).await? {
+        found.next = remote.min_offset(&found, topic).await?;
+        loop {
+            let pulled = remote.pull(&found, topic, "*", BATCH, 0).await?;
+            all.push((found.node.clone(), pulled.records));
+            found.next = pulled.next.max(found.next);
+            if found.next >= pulled.max {
+                break;
+            }
+        }
+    }
+    Ok(all)
 }
 
 impl Consume {

@@ -76,14 +76,21 @@ impl Create {
                 crate::config::quoted(&self.topic)
             )));
         }
-        for node in remote.leaders(self.settings.group.as_deref()).await? {
-            let topic = MappedTopicConfig {
-                topic_name: self.topic.clone(),
-                read_queue_nums: self.queues,
-                write_queue_nums: self.queues,
-                ..MappedTopicConfig::default()
-            };
-            write(remote, &node, self.settings.applied(topic)).await?;
+        // Whoever has it already takes it once more.
+        let attempt = async || {
+            let leaders = remote.leaders(self.settings.group.as_deref()).await?;
+            for node in &leaders {
+                let topic = MappedTopicConfig {
+                    topic_name: self.topic.clone(),
+                    read_queue_nums: self.queues,
+                    write_queue_nums: self.queues,
+                    ..MappedTopicConfig::default()
+                };
+                write(remote, node, self.settings.applied(topic)).await?;
+            }
+            Ok(leaders)
+        };
+        for node in remote.patiently(attempt).await? {
             remote.say(&format!("created on {}", node.group));
         }
         Ok(())
@@ -135,18 +142,22 @@ async fn write(remote: &Remote, node: &Node, topic: MappedTopicConfig) -> Result
 
 impl Delete {
     pub async fn run(&self, remote: &Remote) -> Result<(), Failure> {
-        let places = remote.readable(&self.topic).await?;
-        if !self.yes {
-            let sentence = "this deletes the topic and all its messages; say --yes if that is meant";
-            return Err(Failure::safety(sentence));
-        }
-        let request = DeleteTopic { topic: self.topic.as_str().into() };
-        for (node, _) in &places {
-            remote.ask(&node.address, &request, Bytes::new()).await?;
-        }
-        let request = DeleteRoute { topic: self.topic.as_str().into(), ..DeleteRoute::default() };
-        remote.tell_name_servers(&request).await?;
-        remote.say(&format!("deleted on {} broker groups", places.len()));
-        Ok(())
+        delete(remote, &self.topic, self.yes).await
     }
+}
+
+pub async fn delete(remote: &Remote, topic: &str, is_sure: bool) -> Result<(), Failure> {
+    let places = remote.readable(topic).await?;
+    if !is_sure {
+        let sentence = "this deletes the topic and all its messages; say --yes if that is meant";
+        return Err(Failure::safety(sentence));
+    }
+    let request = DeleteTopic { topic: topic.into() };
+    for (node, _) in &places {
+        remote.ask(&node.address, &request, Bytes::new()).await?;
+    }
+    let request = DeleteRoute { topic: topic.into(), ..DeleteRoute::default() };
+    remote.tell_name_servers(&request).await?;
+    remote.say(&format!("deleted on {} broker groups", places.len()));
+    Ok(())
 }

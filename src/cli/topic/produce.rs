@@ -2,7 +2,6 @@
 
 use std::io::{self, BufRead};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
@@ -17,8 +16,6 @@ use crate::clock;
 /// Tells ids made here from those of other programs on this machine.
 const ORIGIN_INSTANCE: u32 = 0xFE88_0C11;
 const GROUP: &str = "TOOLS_PRODUCER";
-/// A route takes a moment to get around after a topic was created.
-const ROUTE_TRIES: u32 = 10;
 
 /// Send messages: each text is one; without texts, each line of standard input.
 #[derive(Debug, Args)]
@@ -47,18 +44,17 @@ pub struct Arguments {
 
 impl Arguments {
     pub async fn run(&self, remote: &Remote) -> Result<(), Failure> {
-        let places = self.places(remote).await?;
         let mut table = Table::new(&["broker", "queue", "offset", "id"]);
         let mut sent = 0_usize;
         if self.texts.is_empty() {
             for line in io::stdin().lock().lines() {
                 let line = line
                     .map_err(|error| Failure::operation(format!("standard input cannot be read: {error}")))?;
-                self.send(remote, &places, &mut sent, line.into_bytes(), &mut table).await?;
+                self.send(remote, &mut sent, line.into_bytes(), &mut table).await?;
             }
         }
         for text in &self.texts {
-            self.send(remote, &places, &mut sent, text.clone().into_bytes(), &mut table).await?;
+            self.send(remote, &mut sent, text.clone().into_bytes(), &mut table).await?;
         }
         remote.print("ferrymq.topic.produce/1", &table);
         Ok(())
@@ -95,44 +91,32 @@ impl Arguments {
     async fn send(
         &self,
         remote: &Remote,
-        places: &[(String, String, QueueId)],
         sent: &mut usize,
         body: Vec<u8>,
         table: &mut Table,
     ) -> Result<(), Failure> {
-        let Some((broker, address, queue)) = places.get(*sent % places.len().max(1)) else { return Ok(()) };
         let (id, properties) = self.properties(*sent)?;
-        let request = SendMessageV2 {
-            producer_group: GROUP.into(),
-            topic: self.topic.as_str().into(),
-            default_topic: "TBW102".into(),
-            default_topic_queue_nums: 4,
-            queue_id: *queue,
-            born_timestamp: clock::now(),
-            properties: Some(properties),
-            ..SendMessageV2::default()
-        };
         let body = Bytes::from(body);
-        let mut tries = 1;
-        let reply = loop {
-            match remote.ask(address, &request, body.clone()).await {
-                Err(failure)
-                    if tries < ROUTE_TRIES
-                        && failure.is(ferrymq_proto::code::ResponseCode::SERVICE_NOT_AVAILABLE) =>
-                {
-                    tries += 1;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                answer => break answer?.0,
-            }
+        let attempt = async || {
+            let places = self.places(remote).await?;
+            let place = places.get(*sent % places.len().max(1));
+            let (broker, address, queue) = place.ok_or_else(|| Failure::no_leader(None))?;
+            let request = SendMessageV2 {
+                producer_group: GROUP.into(),
+                topic: self.topic.as_str().into(),
+                default_topic: "TBW102".into(),
+                default_topic_queue_nums: 4,
+                queue_id: *queue,
+                born_timestamp: clock::now(),
+                properties: Some(properties.clone()),
+                ..SendMessageV2::default()
+            };
+            let (reply, _) = remote.ask(address, &request, body.clone()).await?;
+            Ok((broker.clone(), reply))
         };
+        let (broker, reply) = remote.patiently(attempt).await?;
         *sent += 1;
-        table.row([
-            Cell::from(broker.as_str()),
-            reply.queue_id.0.into(),
-            reply.queue_offset.0.into(),
-            id.into(),
-        ]);
+        table.row([Cell::from(broker), reply.queue_id.0.into(), reply.queue_offset.0.into(), id.into()]);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ mod delay;
 mod flush_default;
 mod identity;
 mod ignored;
+mod metrics;
 mod mode;
 mod network;
 mod offsets;
@@ -35,6 +36,7 @@ pub use clients::Clients;
 pub use delay::{Delay, DelayLevels};
 pub use flush_default::choose_flush;
 pub use identity::Identity;
+pub use metrics::Metrics;
 pub use mode::{Mode, ModeKeys, Peer, RaftGroup};
 pub use network::Network;
 pub use offsets::Offsets;
@@ -55,6 +57,7 @@ pub struct BrokerConfig {
     pub mode: Mode,
     pub mode_keys: ModeKeys,
     pub network: Network,
+    pub metrics: Metrics,
     pub registration: Registration,
     pub store: Store,
     pub retention: Retention,
@@ -82,6 +85,7 @@ impl BrokerConfig {
             mode: Mode::Master,
             mode_keys: ModeKeys::default(),
             network: Network::blank(),
+            metrics: Metrics::default(),
             registration: Registration::default(),
             store: Store::default(),
             retention: Retention::default(),
@@ -123,6 +127,7 @@ pub static KEYS: KeyTable<BrokerConfig> = KeyTable(&[
     identity::KEYS,
     mode::KEYS,
     network::KEYS,
+    metrics::KEYS,
     registration::KEYS,
     store::KEYS,
     retention::KEYS,

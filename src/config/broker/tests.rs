@@ -131,6 +131,9 @@ fn other(name: &str, field: &Field<BrokerConfig>, built_in: &str) -> String {
             "deleteWhen" => "05",
             "messageDelayLevel" => "9s",
             "startAcceptSendRequestTimeStamp" => "1",
+            "metricsExporterType" => "PROM",
+            "metricsPromExporterHost" => "::1",
+            "metricsLabel" => "a:b",
             name => panic!("no other value for {name}"),
         }
         .to_string(),

@@ -2,6 +2,7 @@
 //!
 //! They are of this node, in memory, and begin with it. What is counted is cheap; the windows are read off once a while.
 
+mod kinds;
 mod series;
 mod traffic;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use ferrymq_proto::name::{GroupName, TopicName};
 
+pub use self::kinds::{Counted, Counts, Kind, SIZES};
 use self::series::Series;
 pub use self::series::{Summary, Window};
 pub use self::traffic::Traffic;
@@ -48,6 +50,7 @@ struct OfTopic {
     is_system: bool,
     put: Series,
     put_bytes: Series,
+    kinds: Counts,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +60,24 @@ struct OfGroup {
     got_bytes: Series,
     got_ms: Series,
     sent_back: Series,
+}
+
+/// What came into one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutByKind {
+    pub topic: TopicName,
+    pub is_system: bool,
+    pub kinds: Vec<(Kind, Counted)>,
+}
+
+/// What one group took of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GotByGroup {
+    pub topic: TopicName,
+    pub group: GroupName,
+    pub is_system: bool,
+    pub messages: i64,
+    pub bytes: i64,
 }
 
 /// What users had put and got when a day began, and when the one before did.
@@ -93,10 +114,11 @@ impl Statistics {
     }
 
     /// Messages were stored in a topic.
-    pub fn put(&self, topic: &str, messages: usize, bytes: usize) {
+    pub fn put(&self, topic: &str, kind: Kind, messages: usize, bytes: usize) {
         let (messages, bytes) = (count(messages), count(bytes));
         self.traffic.stored(messages, bytes);
         let Some(of_topic) = self.of_topic(topic) else { return };
+        of_topic.kinds.add(kind, messages, bytes);
         of_topic.put.add(messages);
         of_topic.put_bytes.add(bytes);
         self.broker.put.add(messages);
@@ -159,6 +181,30 @@ impl Statistics {
     pub fn got_per_second(&self, topic: &str, group: &str) -> f64 {
         let of_group = read(&self.by_group).get(topic).and_then(|groups| groups.get(group).map(Arc::clone));
         of_group.map_or(0.0, |of_group| of_group.got.summary(Window::Minute).per_second)
+    }
+
+    /// What came into each topic since the start, by the kind of message.
+    pub fn put_by_kind(&self) -> Vec<PutByKind> {
+        let of = |(name, of_topic): (&TopicName, &Arc<OfTopic>)| PutByKind {
+            topic: name.clone(),
+            is_system: of_topic.is_system,
+            kinds: of_topic.kinds.all(),
+        };
+        read(&self.by_topic).iter().map(of).collect()
+    }
+
+    /// What each group took of each topic since the start.
+    pub fn got_by_group(&self) -> Vec<GotByGroup> {
+        let by_group = read(&self.by_group);
+        let all = by_group.iter().flat_map(|(topic, groups)| groups.iter().map(move |group| (topic, group)));
+        all.map(|(topic, (group, of_group))| GotByGroup {
+            topic: topic.clone(),
+            group: group.clone(),
+            is_system: of_group.is_system,
+            messages: of_group.got.sum(),
+            bytes: of_group.got_bytes.sum(),
+        })
+        .collect()
     }
 
     pub fn put_days(&self) -> Days {

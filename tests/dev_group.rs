@@ -1,0 +1,275 @@
+//! The command line against a running group: `ferrymq dev` with three nodes, and everything that can be asked of it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says with a panic that it failed")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use program::{BINARY, Outcome, outcome};
+use tempfile::TempDir;
+
+#[allow(dead_code, reason = "other tests need the rest")]
+mod program;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A development group on ports of its own. Dropping it ends it.
+struct Dev {
+    child: Child,
+    folder: TempDir,
+    name_server: String,
+    http: String,
+}
+
+impl Dev {
+    fn start(nodes: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = ["dev", "--free-ports", "--nodes", nodes];
+        let mut command = program::program(Path::new(BINARY), &arguments, folder.path());
+        // Where it notes what runs: each group in a place of its own.
+        command.env("XDG_RUNTIME_DIR", folder.path()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut welcome = Vec::new();
+        for line in &mut lines {
+            welcome.push(line.unwrap());
+            if welcome.last().unwrap().starts_with("end it:") {
+                break;
+            }
+        }
+        // What it says later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let after = |mark: &str| {
+            let line = welcome.iter().find(|line| line.contains(mark)).unwrap();
+            line.split(mark).nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
+        };
+        let http = after("http://").trim_end_matches("/metrics").to_owned();
+        Self { name_server: after("NAMESRV_ADDR="), http, child, folder }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        let mut command = program::program(Path::new(BINARY), arguments, self.folder.path());
+        command.env("XDG_RUNTIME_DIR", self.folder.path()).env("NAMESRV_ADDR", &self.name_server);
+        outcome(&mut command)
+    }
+
+    /// What a command prints that must succeed.
+    fn ok(&self, line: &str) -> String {
+        let run = self.run(&line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(run.code, 0, "ferrymq {line}: {}{}", run.output, run.complaint);
+        run.output
+    }
+
+    fn code(&self, line: &str) -> i32 {
+        self.run(&line.split_whitespace().collect::<Vec<_>>()).code
+    }
+
+    /// The status and the body of an HTTP answer.
+    fn get(&self, request: &str, host: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        write!(stream, "{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split_whitespace().nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // Its children end with it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "never: {what}");
+        sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_group_is_used_broken_and_watched() {
+    let dev = Dev::start("3");
+    topics_and_messages(&dev);
+    groups(&dev);
+    dead_letters(&dev);
+    configuration(&dev);
+    this_machine(&dev);
+    http(&dev);
+    a_leader_dies(&dev);
+}
+
+fn topics_and_messages(dev: &Dev) {
+    dev.ok("topic create orders --queues 4");
+    assert_eq!(dev.code("topic create orders"), 1, "it is there already");
+    until("the route", || dev.code("topic route orders") == 0);
+    assert!(dev.ok("topic list").contains("orders"));
+    assert!(dev.ok("topic list -o json").contains("\"schema\":\"ferrymq.topic.list/1\""));
+    dev.ok("topic produce orders one --tag A --key k1");
+    dev.ok("topic produce orders two three --tag B");
+    let peeked = dev.ok("topic peek orders");
+    for text in ["one", "two", "three"] {
+        assert!(peeked.contains(text), "{peeked}");
+    }
+    let described = dev.ok("topic describe orders -o json");
+    assert_eq!(described.matches("\"queue\":").count(), 4, "{described}");
+    assert!(dev.ok("message query --topic orders --key k1").contains("one"));
+    assert_eq!(dev.code("message query --topic orders --key nobody"), 6);
+    dev.ok("topic update orders --permission r");
+    assert_ne!(dev.code("topic produce orders four"), 0, "it may only be read");
+    dev.ok("topic update orders --permission rw");
+    assert_eq!(dev.code("topic delete orders"), 5, "not without --yes");
+    assert_eq!(dev.code("topic describe nothing"), 6);
+    dev.ok("topic create brief");
+    dev.ok("topic delete brief --yes");
+    assert_eq!(dev.code("topic describe brief"), 6);
+}
+
+fn groups(dev: &Dev) {
+    let consumed = dev.ok("topic consume orders");
+    let mut bodies: Vec<&str> = consumed.lines().collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["one", "three", "two"]);
+    dev.ok("group create readers --retries 3");
+    assert!(dev.ok("group list").contains("readers"));
+    assert_eq!(dev.code("group reset-offset readers orders --to earliest"), 5, "not without --yes");
+    dev.ok("group reset-offset readers orders --to earliest --yes");
+    until("it is behind", || dev.ok("group lag readers").contains("behind by 3 messages"));
+    dev.ok("group skip readers orders --yes");
+    until("it is not", || dev.ok("group lag readers").contains("behind by 0 messages"));
+    assert_eq!(dev.code("group describe readers"), 6, "nobody is connected");
+    assert_eq!(dev.code("group delete readers"), 5);
+    dev.ok("group delete readers --yes");
+    assert!(!dev.ok("group list").contains("readers"));
+    dev.ok("dlq list");
+    assert_eq!(dev.code("dlq resend readers --yes"), 6, "it has none");
+    assert_eq!(dev.code("dlq purge readers --yes"), 6);
+}
+
+/// A group of dead letters, made by hand: `retry-to-dead-letter` of the interop suite has true ones.
+fn dead_letters(dev: &Dev) {
+    dev.ok("topic create %DLQ%workers --queues 1");
+    dev.ok("topic create %RETRY%workers --queues 1");
+    dev.ok("group create workers");
+    until("the routes", || {
+        dev.code("topic route %DLQ%workers") == 0 && dev.code("topic route %RETRY%workers") == 0
+    });
+    dev.ok("topic produce %DLQ%workers letter --property DLQ_ORIGIN_TOPIC=orders --key k9");
+    assert!(dev.ok("dlq peek workers").contains("letter"));
+    assert_eq!(dev.code("dlq resend workers"), 5);
+    dev.ok("dlq resend workers --yes");
+    let again = dev.ok("topic peek %RETRY%workers -o json");
+    assert!(again.contains("\"letter\"") && again.contains("\"k9\""), "{again}");
+    dev.ok("dlq purge workers --yes");
+    assert_eq!(dev.code("dlq peek workers"), 6);
+}
+
+fn configuration(dev: &Dev) {
+    assert_eq!(dev.code("config diff"), 0);
+    let leader = dev.ok("config get listenPort fileReservedTime -o json");
+    assert_eq!(leader.matches("\"fileReservedTime\"").count(), 3, "{leader}");
+    dev.ok("config set fileReservedTime 48 --group RaftNode00");
+    assert_eq!(dev.ok("config get fileReservedTime").matches(" 48").count(), 3);
+    let address =
+        dev.ok("config get listenPort").lines().nth(1).unwrap().split_whitespace().nth(1).unwrap().to_owned();
+    dev.ok(&format!("config set fileReservedTime 24 --broker {address}"));
+    assert_eq!(dev.code("config diff"), 3);
+    dev.ok("config set fileReservedTime 72");
+    assert_eq!(dev.code("config diff"), 0);
+    assert_eq!(dev.code("config set fileReservedTime soon"), 1);
+    assert_eq!(dev.code("config get nonsense"), 6);
+    let conf = dev.folder.path().join("some.conf");
+    std::fs::write(&conf, "flushDiskTpye=ASYNC_FLUSH\n").unwrap();
+    assert_eq!(dev.code("config lint some.conf"), 3);
+    std::fs::write(&conf, "flushDiskType=ASYNC_FLUSH\n").unwrap();
+    assert_eq!(dev.code("config lint some.conf"), 0);
+    assert!(dev.ok("config dump -c some.conf").contains("some.conf:1"));
+}
+
+fn this_machine(dev: &Dev) {
+    // Whether this machine is fit is not the question; that it says so is.
+    let doctor = dev.run(&["doctor", "--store", "."]);
+    assert!([0, 3].contains(&doctor.code), "{}", doctor.complaint);
+    for check in ["open files", "disk space", "disk sync", "name server", "broker"] {
+        assert!(doctor.output.lines().any(|line| line.starts_with(check)), "{}", doctor.output);
+    }
+    assert!(doctor.output.lines().filter(|line| line.starts_with("broker")).all(|line| line.contains("yes")));
+    assert!(dev.ok("generate completion bash").contains("_ferrymq"));
+    assert!(dev.ok("generate systemd").contains("ExecStart="));
+    assert!(dev.ok("generate compose").contains("services:"));
+}
+
+fn http(dev: &Dev) {
+    assert_eq!(dev.get("GET /livez", "localhost"), (200, "ok\n".to_owned()));
+    let (code, ready) = dev.get("GET /readyz?verbose", "anything.example");
+    assert_eq!(code, 200, "{ready}");
+    assert!(ready.contains("[+] leader: ") && ready.ends_with("\nready\n"), "{ready}");
+    let (code, status) = dev.get("GET /api/v1/status", "127.0.0.1:1");
+    assert_eq!(code, 200);
+    assert!(
+        status.starts_with("{\"schema\":\"ferrymq.status/1\"") && status.contains("\"raft\":{"),
+        "{status}"
+    );
+    assert_eq!(dev.get("GET /api/v1/status", "evil.example.com").0, 421);
+    assert_eq!(dev.get("GET /../../etc/passwd", "localhost").0, 404);
+    assert_eq!(dev.get("POST /metrics", "localhost").0, 405);
+    let (code, metrics) = dev.get("GET /metrics", "n0:5557");
+    assert_eq!(code, 200);
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+        let (sample, value) = line.rsplit_once(' ').unwrap();
+        assert!(
+            sample.contains("{cluster=\"DefaultCluster\",node_type=\"broker\"") && sample.ends_with('}'),
+            "{line}"
+        );
+        value.parse::<f64>().unwrap();
+    }
+    assert!(metrics.contains("rocketmq_topic_number") && metrics.contains("ferrymq_raft_term"), "{metrics}");
+}
+
+fn a_leader_dies(dev: &Dev) {
+    let leader = || {
+        let status = dev.ok("raft status -o json");
+        let end = status.find("\"role\":\"leader\"").unwrap();
+        let start = status[..end].rfind("\"node\":\"").unwrap() + "\"node\":\"".len();
+        status[start..].split('"').next().unwrap().to_owned()
+    };
+    assert_eq!(dev.code("cluster health"), 0);
+    let first = leader();
+    dev.ok(&format!("node drain {first}"));
+    let second = leader();
+    assert_ne!(second, first);
+    dev.ok("topic produce orders meanwhile");
+    let first = second;
+    dev.ok(&format!("node kill {first}"));
+    // The command itself waits for the next leader.
+    dev.ok("topic produce orders after --tag C");
+    assert_ne!(leader(), first);
+    let peeked = dev.ok("topic peek orders");
+    for text in ["one", "two", "three", "meanwhile", "after"] {
+        assert!(peeked.contains(text), "{peeked}");
+    }
+    until("it is whole again", || dev.code("cluster health") == 0);
+}
+
+#[test]
+fn one_node_alone() {
+    let dev = Dev::start("1");
+    dev.ok("topic produce hello world");
+    assert!(dev.ok("topic consume hello").contains("world"));
+    let (code, metrics) = dev.get("GET /metrics", "localhost");
+    assert_eq!(code, 200);
+    let stored =
+        metrics.lines().find(|line| line.starts_with("rocketmq_messages_in_total") && line.contains("hello"));
+    assert!(
+        stored.is_some_and(|line| line.contains("message_type=\"normal\"") && line.ends_with(" 1")),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("ferrymq_raft"), "{metrics}");
+}
