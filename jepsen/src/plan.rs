@@ -151,10 +151,20 @@ fn may_join(first: &Fault, second: &Fault) -> bool {
 }
 
 fn ends_processes(fault: &Fault) -> bool {
-    use Means::{FlipBits, FlipDance, Kill, KillRolling, PowerCut, PowerDance, Truncate, Wipe, WipeDance};
+    use Means::{
+        FlipBits, FlipDance, Kill, KillRolling, PowerCut, PowerDance, Truncate, VoteDance, Wipe, WipeDance,
+    };
     matches!(
         fault.means,
-        Kill | KillRolling | PowerCut | PowerDance | FlipBits | FlipDance | Truncate | Wipe | WipeDance
+        Kill | KillRolling
+            | PowerCut
+            | PowerDance
+            | VoteDance
+            | FlipBits
+            | FlipDance
+            | Truncate
+            | Wipe
+            | WipeDance
     )
 }
 

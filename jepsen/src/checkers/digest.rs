@@ -189,10 +189,14 @@ impl<'h> Digest<'h> {
         self.values = values;
     }
 
+    pub fn event(&self, index: EventIndex) -> Option<&'h Event> {
+        let at = self.history.binary_search_by_key(&index, |event| event.index).ok()?;
+        self.history.get(at)
+    }
+
     /// When an event was.
     pub fn time_of(&self, index: EventIndex) -> Option<Nanos> {
-        let at = self.history.binary_search_by_key(&index, |event| event.index).ok()?;
-        self.history.get(at).map(|event| event.time)
+        self.event(index).map(|event| event.time)
     }
 
     /// The newest scan of each queue by the replica that led then.

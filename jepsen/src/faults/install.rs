@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{Fault, Means, corruption};
+use crate::client::Directory;
 use crate::cluster::{Behaviour, Cluster, ClusterError, LinkName, Way};
 use crate::dice::Dice;
 use crate::history::{Flow, NodeId};
@@ -57,6 +58,7 @@ pub async fn install(
     targets: &[NodeId],
     cluster: &mut Cluster,
     dice: &mut Dice,
+    directory: &Directory,
 ) -> Result<Installed, ClusterError> {
     match fault.means {
         Means::Kill => kill(targets, cluster).await,
@@ -87,6 +89,7 @@ pub async fn install(
         Means::Reset => Ok(reset(targets, cluster).await),
         Means::PowerCut => power_cut(targets, cluster).await,
         Means::PowerDance => power_dance(targets, cluster).await,
+        Means::VoteDance => vote_dance(targets, cluster, directory).await,
         Means::DiskFull => disk_full(targets, cluster),
         Means::FlipBits | Means::Truncate | Means::Wipe => damage(fault.means, targets, cluster, dice).await,
         Means::FlipDance => damage_dance(Means::FlipBits, targets, cluster, dice).await,
@@ -199,8 +202,12 @@ fn flows(targets: &[NodeId], cluster: &Cluster, both: bool) -> Vec<Flow> {
     flows
 }
 
-async fn until(mut shown: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + PROOF_MAX;
+async fn until(shown: impl FnMut() -> bool) -> bool {
+    until_within(PROOF_MAX, shown).await
+}
+
+async fn until_within(limit: Duration, mut shown: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
     loop {
         if shown() {
             return true;
@@ -322,6 +329,68 @@ async fn power_dance(targets: &[NodeId], cluster: &mut Cluster) -> Result<Instal
     cluster.pause(third)?;
     installed.paused.push(third);
     installed.down.push(third);
+    Ok(installed)
+}
+
+/// For a group to elect a leader and for the name server to hear of it.
+const ELECTION_MAX: Duration = Duration::from_secs(6);
+/// For clients to find a leader and to give it what it cannot pass on.
+const LONELY: Duration = Duration::from_secs(1);
+
+/// Whoever of `nodes` leads, once somebody does.
+async fn elected(nodes: &[NodeId], directory: &Directory) -> Option<NodeId> {
+    let mut leader = None;
+    until_within(ELECTION_MAX, || {
+        leader = directory.leader().filter(|leader| nodes.contains(leader));
+        leader.is_some()
+    })
+    .await;
+    leader
+}
+
+async fn vote_dance(
+    targets: &[NodeId],
+    cluster: &mut Cluster,
+    directory: &Directory,
+) -> Result<Installed, ClusterError> {
+    let doubtful = |doubt: &str| Ok(Installed::default().doubtful(doubt));
+    let Some(first) = targets.first().copied() else { return doubtful("nobody leads") };
+    let others: Vec<NodeId> = cluster.all().filter(|node| *node != first).collect();
+    let [second, third, ..] = others[..] else { return doubtful("too few nodes") };
+    // The third misses an election.
+    cluster.pause(third)?;
+    let mut installed = Installed { paused: vec![third], ..Installed::default() };
+    cluster.kill(first).await?;
+    until(|| directory.leader() != Some(first)).await;
+    cluster.start_node(first)?;
+    cluster.wait_ready(first).await?;
+    let Some(leader) = elected(&[first, second], directory).await else {
+        return Ok(installed.doubtful("two of three elected nobody"));
+    };
+    let voter = if leader == first { second } else { first };
+    let cut = power_cut(&[voter], cluster).await?;
+    // What the leader takes now it can pass on to nobody.
+    sleep(LONELY).await;
+    cluster.pause(leader)?;
+    installed.paused.push(leader);
+    cluster.storage.power_on(voter)?;
+    cluster.start_node(voter)?;
+    cluster.resume(third)?;
+    let refused = not_started(&[voter], cluster).await?;
+    let next = elected(&[voter, third], directory).await;
+    sleep(LONELY).await;
+    // The first leader meets what the others agreed on, in yet another term.
+    cluster.kill(voter).await?;
+    cluster.resume(leader)?;
+    installed.paused.clear();
+    installed.down = vec![voter];
+    installed.proof = cut.proof;
+    match (&mut installed.proof, next) {
+        (Some(Ok(proof)), Some(next)) => {
+            proof.push_str(&format!("; {leader} led with {voter}, then {next} with the rest"));
+        }
+        (proof, _) => *proof = Some(Err(format!("{voter} and {third} elected nobody {}", refused.join("; ")))),
+    }
     Ok(installed)
 }
 

@@ -44,6 +44,9 @@ pub enum Means {
     PowerCut,
     /// Pause B, cut the power of A, resume B, pause C: the three-node form of a known way to lose a quorum's memory.
     PowerDance,
+    /// C hears nothing while A and B elect one of themselves; the one that only voted loses power, and elects with C. Had its vote
+    /// not been on its disk, one term would have two leaders.
+    VoteDance,
     DiskFull,
     /// Some bits of a file of a stopped node.
     FlipBits,
@@ -117,6 +120,7 @@ faults! {
     "powercut-primary" in "powercut": PowerCut Primary;
     "powercut-all" in "powercut": PowerCut All;
     "powercut-dance" in "powercut": PowerDance Primary;
+    "powercut-voter" in "powercut": VoteDance Primary;
     "disk-full-one" in "disk": DiskFull One;
     "disk-full-primary" in "disk": DiskFull Primary;
     "corrupt-flip" in "corrupt": FlipBits One;
@@ -139,12 +143,26 @@ impl Fault {
 
     /// It needs disks whose power can be cut or that can be filled.
     pub fn needs_images(&self) -> bool {
-        matches!(self.means, Means::PowerCut | Means::PowerDance | Means::DiskFull)
+        matches!(self.means, Means::PowerCut | Means::PowerDance | Means::VoteDance | Means::DiskFull)
     }
 
-    /// It speaks to the links between peers that elect a leader.
+    /// It makes sense only among nodes that elect a leader.
     pub fn needs_raft(&self) -> bool {
-        matches!(self.means, Means::PowerDance | Means::FlipDance | Means::Wipe | Means::WipeDance)
+        use Means::{FlipDance, PowerDance, VoteDance, Wipe, WipeDance};
+        matches!(self.means, PowerDance | VoteDance | FlipDance | Wipe | WipeDance)
+    }
+
+    /// The nodes that it ends, pauses or cuts off at some time.
+    pub fn strikes(&self, nodes: u8, targets: &[NodeId]) -> Vec<NodeId> {
+        use Means::{
+            ClientCrash, CutClients, CutFrames, CutNameServer, DiskFull, DropReplies, FlipDance, PowerDance,
+            Reset, Slow, VoteDance, WipeDance,
+        };
+        match self.means {
+            Slow | DropReplies | CutFrames | Reset | CutClients | CutNameServer | ClientCrash | DiskFull => Vec::new(),
+            PowerDance | VoteDance | FlipDance | WipeDance => (0..nodes).map(NodeId).collect(),
+            _ => targets.to_vec(),
+        }
     }
 
     /// It stands between nodes.

@@ -74,11 +74,12 @@ impl Nemesis {
             self.record(EventType::Info, Op::Fault(value));
             return Ok(None);
         }
-        let installed = install::install(fault, &targets, &mut cluster, &mut Dice::new(pick)).await?;
+        let installed = install::install(fault, &targets, &mut cluster, &mut Dice::new(pick), &self.directory).await?;
         drop(cluster);
         if fault.means == Means::ClientCrash {
             self.crashes.send_modify(|crashes| *crashes += 1);
         }
+        value.struck = fault.strikes(nodes, &targets);
         value.down.clone_from(&installed.down);
         value.cut.clone_from(&installed.cut);
         let (result, proof) = match &installed.proof {

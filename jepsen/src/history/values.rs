@@ -191,6 +191,8 @@ ferrymq_proto::body! {
         number: i64 = "number",
         /// Nodes that do not run: they are dead, paused, or without power.
         down: Vec<NodeId> = "down",
+        /// Nodes that were ended, paused or cut off at any time between its beginning and its end.
+        struck: Vec<NodeId> = "struck",
         /// Ordered pairs between which no byte passes.
         cut: Vec<Flow> = "cut",
         /// `installed`, `skipped` or `indeterminate`.

@@ -97,11 +97,11 @@ impl Worker {
         self.counter += 1;
         // Processes count from 0, senders from 1: nobody is nobody's.
         let id = MessageId { producer: self.process + 1, counter: self.counter };
-        let length = match self.dice.below(1000) {
-            0..900 => ORDINARY_BODY,
-            900..950 => usize::from(self.dice.once_in(2)),
-            950..995 => 4 << 10,
-            995..999 => 64 << 10,
+        let length = match self.dice.below(10_000) {
+            0..9000 => ORDINARY_BODY,
+            9000..9500 => usize::from(self.dice.once_in(2)),
+            9500..9950 => 4 << 10,
+            9950..9998 => 64 << 10,
             _ => (4 << 20) - 1,
         };
         let body = message::body(id, length.min(self.stage.body_bytes_max));
