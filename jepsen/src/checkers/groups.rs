@@ -31,13 +31,13 @@ pub(super) fn at_least_once(digest: &Digest<'_>, findings: &mut Findings) {
     }
     let acknowledged: BTreeSet<MessageId> = digest
         .attempts
-        .values()
+        .iter()
         .filter(|attempt| attempt.acknowledged() && !attempt.half)
         .map(|attempt| attempt.id)
         .collect();
     for (group, delivered) in delivered {
         for id in acknowledged.iter().filter(|id| !delivered.contains(id)) {
-            let sent = digest.attempts.get(id).and_then(|attempt| attempt.completed).unwrap_or_default();
+            let sent = digest.attempts.get(*id).and_then(|attempt| attempt.completed).unwrap_or_default();
             findings.add("undelivered", &[sent, drained.index], || {
                 format!("message {id} was acknowledged and never delivered to group {group}")
             });

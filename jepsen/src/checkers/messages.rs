@@ -11,20 +11,23 @@ use crate::message::MessageId;
 /// Messages of delay and of transactions have checks of their own.
 pub(super) fn no_loss(digest: &Digest<'_>, findings: &mut Findings) {
     let scans = digest.final_scans();
-    let kept: HashSet<MessageId> =
-        scans.values().flat_map(|scan| scan.value.seen.iter().map(|seen| seen.id)).collect();
-    let mut expected: BTreeMap<(u32, i32), Vec<&Attempt>> = BTreeMap::new();
-    for attempt in digest.attempts.values().filter(|attempt| attempt.acknowledged() && attempt.is_direct()) {
-        if scans.contains_key(&attempt.queue) {
-            expected.entry((attempt.id.producer, attempt.queue.0)).or_default().push(attempt);
-        }
+    let kept =
+        digest.attempts.marked(scans.values().flat_map(|scan| scan.value.seen.iter().map(|seen| seen.id)));
+    let is_expected = |attempt: &Attempt| {
+        attempt.acknowledged() && attempt.is_direct() && scans.contains_key(&attempt.queue)
+    };
+    let all = || digest.attempts.iter().zip(&kept).filter(|(attempt, _)| is_expected(attempt));
+    let place = |attempt: &Attempt| (attempt.id.producer, attempt.queue);
+    // Whoever lost something: all that was acknowledged to the same sender for the same queue, in the order in which it sent.
+    let losers: HashSet<_> = all().filter(|(_, kept)| !**kept).map(|(attempt, _)| place(attempt)).collect();
+    let mut expected: BTreeMap<_, Vec<(&Attempt, bool)>> = BTreeMap::new();
+    for (attempt, kept) in all().filter(|(attempt, _)| losers.contains(&place(attempt))) {
+        expected.entry(place(attempt)).or_default().push((attempt, *kept));
     }
-    for attempts in expected.values_mut() {
-        attempts.sort_by_key(|attempt| attempt.id);
-        let is_lost = |attempt: &&Attempt| !kept.contains(&attempt.id);
-        let first_kept = attempts.iter().position(|attempt| !is_lost(attempt));
-        let last_kept = attempts.iter().rposition(|attempt| !is_lost(attempt));
-        for (at, attempt) in attempts.iter().enumerate().filter(|(_, attempt)| is_lost(attempt)) {
+    for attempts in expected.values() {
+        let first_kept = attempts.iter().position(|(_, kept)| *kept);
+        let last_kept = attempts.iter().rposition(|(_, kept)| *kept);
+        for (at, (attempt, _)) in attempts.iter().enumerate().filter(|(_, (_, kept))| !kept) {
             let part = match (first_kept, last_kept) {
                 (Some(first), _) if at < first => "first",
                 (_, Some(last)) if at > last => "last",
@@ -56,8 +59,8 @@ fn report_lost(digest: &Digest<'_>, attempt: &Attempt, part: &str, findings: &mu
 /// C2: whatever is read was sent, and its sending did not fail.
 pub(super) fn no_phantom(digest: &Digest<'_>, findings: &mut Findings) {
     let mut reported = HashSet::new();
-    for sighting in digest.sightings.iter().filter(|sighting| sighting.id != MessageId::default()) {
-        match digest.attempts.get(&sighting.id) {
+    for sighting in digest.sightings().filter(|sighting| sighting.id != MessageId::default()) {
+        match digest.attempts.get(sighting.id) {
             None if reported.insert(sighting.id) => findings.add("unexpected", &[sighting.event], || {
                 format!("message {} was read at {}, but nobody sent it", sighting.id, sighting.place)
             }),
@@ -76,8 +79,8 @@ pub(super) fn no_phantom(digest: &Digest<'_>, findings: &mut Findings) {
 
 /// C3: whatever is read is what was sent.
 pub(super) fn integrity(digest: &Digest<'_>, findings: &mut Findings) {
-    for sighting in &digest.sightings {
-        let sent = digest.attempts.get(&sighting.id);
+    for sighting in digest.sightings() {
+        let sent = digest.attempts.get(sighting.id);
         if sighting.id == MessageId::default() || sent.is_some_and(|attempt| attempt.hash != sighting.hash) {
             findings.add("corrupt", &[sighting.event], || {
                 format!("what was read at {} is not what was sent as message {}", sighting.place, sighting.id)
@@ -88,10 +91,10 @@ pub(super) fn integrity(digest: &Digest<'_>, findings: &mut Findings) {
 
 /// C4: nobody ever sees two messages at one place.
 pub(super) fn one_value_per_offset(digest: &Digest<'_>, findings: &mut Findings) {
-    for (place, values) in &digest.values {
-        if let [(first, first_event), (second, second_event), ..] = values.as_slice() {
-            findings.add("inconsistent-offset", &[*first_event, *second_event], || {
-                format!("{place} held message {first} and also message {second}")
+    for (place, values) in digest.holdings.by_place() {
+        if let [first, second, ..] = values {
+            findings.add("inconsistent-offset", &[first.event, second.event], || {
+                format!("{place} held message {} and also message {}", first.id, second.id)
             });
         }
     }
@@ -99,12 +102,15 @@ pub(super) fn one_value_per_offset(digest: &Digest<'_>, findings: &mut Findings)
 
 /// C5: a message is in one place. Each is sent once, and the harness never sends it again.
 pub(super) fn no_duplicates(digest: &Digest<'_>, findings: &mut Findings) {
-    for (id, places) in digest.places() {
-        if let [(first, first_event), (second, second_event), ..] = places.as_slice()
-            && id != MessageId::default()
+    for places in digest.holdings.scattered() {
+        if let [first, second, ..] = places.as_slice()
+            && first.id != MessageId::default()
         {
-            findings.add("duplicate", &[*first_event, *second_event], || {
-                format!("message {id} was sent once and is at {first} and at {second}")
+            findings.add("duplicate", &[first.event, second.event], || {
+                format!(
+                    "message {} was sent once and is at {} and at {}",
+                    first.id, first.place, second.place
+                )
             });
         }
     }
@@ -113,8 +119,8 @@ pub(super) fn no_duplicates(digest: &Digest<'_>, findings: &mut Findings) {
 /// C6: a message is where its acknowledgement says it is.
 pub(super) fn true_ack_position(digest: &Digest<'_>, findings: &mut Findings) {
     let mut reported = HashSet::new();
-    for sighting in &digest.sightings {
-        let Some(attempt) = digest.attempts.get(&sighting.id) else { continue };
+    for sighting in digest.sightings() {
+        let Some(attempt) = digest.attempts.get(sighting.id) else { continue };
         let Some(offset) = attempt.offset else { continue };
         let moved = sighting.place.offset != offset || sighting.place.queue != attempt.queue;
         if moved && reported.insert(sighting.id) {
@@ -128,16 +134,16 @@ pub(super) fn true_ack_position(digest: &Digest<'_>, findings: &mut Findings) {
         }
     }
     // Somebody else in the place that one was told.
-    for (place, values) in digest.values.iter().filter(|(_, values)| values.len() > 1) {
-        let owner = values.iter().find(|(id, _)| {
-            let attempt = digest.attempts.get(id);
+    for (place, values) in digest.holdings.by_place().filter(|(_, values)| values.len() > 1) {
+        let owner = values.iter().find(|held| {
+            let attempt = digest.attempts.get(held.id);
             attempt
                 .is_some_and(|attempt| attempt.offset == Some(place.offset) && attempt.queue == place.queue)
         });
-        let Some((owner, acknowledged)) = owner else { continue };
-        if let Some((other, seen)) = values.iter().find(|(id, _)| id != owner) {
-            findings.add("ack-moved", &[*acknowledged, *seen], || {
-                format!("message {owner} was acknowledged for {place}, where message {other} is")
+        let Some(owner) = owner else { continue };
+        if let Some(other) = values.iter().find(|held| held.id != owner.id) {
+            findings.add("ack-moved", &[owner.event, other.event], || {
+                format!("message {} was acknowledged for {place}, where message {} is", owner.id, other.id)
             });
         }
     }

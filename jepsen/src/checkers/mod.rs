@@ -4,6 +4,7 @@
 //! or one sort. A checker accuses only on proof: what may have been otherwise is passed over. [`crate::mutation`] shows both
 //! sides for each of them.
 
+mod attempts;
 pub mod coverage;
 mod digest;
 mod faulty;
@@ -13,6 +14,7 @@ mod locks;
 mod messages;
 mod offsets;
 mod order;
+mod places;
 mod quorum;
 mod reads;
 mod register;
@@ -23,8 +25,10 @@ mod transactions;
 
 use std::collections::BTreeMap;
 
-pub use digest::{Attempt, Digest, Place};
+pub use attempts::Attempt;
+pub use digest::Digest;
 pub use faulty::{Downtime, Isolation, isolations};
+pub use places::Place;
 
 use crate::history::{Event, EventIndex, HistoryError};
 

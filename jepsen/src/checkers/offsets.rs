@@ -89,7 +89,12 @@ fn losses_of_memory(digest: &Digest<'_>) -> Vec<Loss> {
                 for node in &fault.struck {
                     open.entry(fault.number).or_default().push(losses.len());
                     let until = Nanos(u64::MAX);
-                    losses.push(Loss { node: Lost::Node(*node), began: began.index, from: began.time, until });
+                    losses.push(Loss {
+                        node: Lost::Node(*node),
+                        began: began.index,
+                        from: began.time,
+                        until,
+                    });
                 }
             }
             Op::Heal(fault) if event.kind == EventType::Info => {
@@ -98,7 +103,8 @@ fn losses_of_memory(digest: &Digest<'_>) -> Vec<Loss> {
                 }
             }
             Op::Leader(change) => {
-                let changed = change.node.is_none_or(|next| leader.replace(next).is_some_and(|was| was != next));
+                let changed =
+                    change.node.is_none_or(|next| leader.replace(next).is_some_and(|was| was != next));
                 let node = change.node.map_or(Lost::All, Lost::AllBut);
                 losses.extend(changed.then(|| loss(node, before)));
             }
@@ -126,9 +132,13 @@ fn is_forgotten(
     });
     in_memory.0 > 0
         && missed.all(|write| {
-            let Some(event) = write.completed.and_then(|completed| digest.event(completed)) else { return false };
+            let Some(event) = write.completed.and_then(|completed| digest.event(completed)) else {
+                return false;
+            };
             let Op::Commit(commit) = &event.op else { return false };
-            losses.iter().any(|loss| loss.began < read.completed && loss.explains(commit.node, event.time, in_memory))
+            losses
+                .iter()
+                .any(|loss| loss.began < read.completed && loss.explains(commit.node, event.time, in_memory))
         })
 }
 

@@ -11,7 +11,7 @@ use crate::history::EventIndex;
 pub(super) fn dense(digest: &Digest<'_>, findings: &mut Findings) {
     let scans = digest.final_scans();
     let mut last: BTreeMap<QueueId, QueueOffset> = BTreeMap::new();
-    for place in digest.values.keys() {
+    for (place, _) in digest.holdings.by_place() {
         let Some(scan) = scans.get(&place.queue) else { continue };
         if place.offset < scan.value.min {
             continue;
@@ -40,9 +40,9 @@ pub(super) fn dense(digest: &Digest<'_>, findings: &mut Findings) {
 pub(super) fn real_time_order(digest: &Digest<'_>, findings: &mut Findings) {
     // From the end of each queue: the acknowledgement that came first of all that lie behind.
     let mut earliest: BTreeMap<QueueId, (EventIndex, &Attempt)> = BTreeMap::new();
-    for (place, values) in digest.values.iter().rev() {
-        for (id, _) in values {
-            let Some(attempt) = digest.attempts.get(id).filter(|attempt| attempt.is_direct()) else {
+    for (place, values) in digest.holdings.by_place().rev() {
+        for held in values {
+            let Some(attempt) = digest.attempts.get(held.id).filter(|attempt| attempt.is_direct()) else {
                 continue;
             };
             if let Some((acknowledged, behind)) = earliest.get(&place.queue)
@@ -51,8 +51,8 @@ pub(super) fn real_time_order(digest: &Digest<'_>, findings: &mut Findings) {
                 report(attempt, behind, *acknowledged, findings);
             }
         }
-        for (id, _) in values {
-            let Some(attempt) = digest.attempts.get(id).filter(|attempt| attempt.is_direct()) else {
+        for held in values {
+            let Some(attempt) = digest.attempts.get(held.id).filter(|attempt| attempt.is_direct()) else {
                 continue;
             };
             let Some(completed) = attempt.completed.filter(|_| attempt.acknowledged()) else { continue };

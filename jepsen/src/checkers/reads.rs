@@ -1,6 +1,6 @@
 //! C9: what was read stays.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use ferrymq_proto::position::{QueueId, QueueOffset};
 
@@ -8,7 +8,6 @@ use super::digest::Pulled;
 use super::faulty::downtimes;
 use super::{Digest, Findings, Place};
 use crate::history::{EventIndex, NodeId};
-use crate::message::MessageId;
 
 /// Whatever a consumer has read is in the final scan at the same place; and what one node has shown, it goes on to show for as
 /// long as it runs. (Two nodes are not compared: a deposed leader may show less than the new one for a while.)
@@ -19,20 +18,15 @@ pub(super) fn final_reads(digest: &Digest<'_>, findings: &mut Findings) {
 
 fn dirty_reads(digest: &Digest<'_>, findings: &mut Findings) {
     let scans = digest.final_scans();
-    let mut kept: HashMap<Place, MessageId> = HashMap::new();
-    for (queue, scan) in &scans {
-        kept.extend(
-            scan.value.seen.iter().map(|seen| (Place { queue: *queue, offset: seen.offset }, seen.id)),
-        );
-    }
     let mut reported = HashSet::new();
     for pulled in &digest.pulls {
         let queue = pulled.value.queue;
         let Some(scan) = scans.get(&queue) else { continue };
         for seen in pulled.value.seen.iter().filter(|seen| seen.offset >= scan.value.min) {
-            let place = Place { queue, offset: seen.offset };
-            if kept.get(&place) != Some(&seen.id) && reported.insert(seen.id) {
+            let kept = scan.value.at(seen.offset);
+            if kept.is_none_or(|kept| kept.id != seen.id) && reported.insert(seen.id) {
                 findings.add("dirty-read", &[pulled.event, scan.event], || {
+                    let place = Place { queue, offset: seen.offset };
                     format!("message {} was read at {place} and is not there at the end", seen.id)
                 });
             }

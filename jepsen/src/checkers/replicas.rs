@@ -2,39 +2,38 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use ferrymq_proto::position::QueueOffset;
+use ferrymq_proto::position::{QueueId, QueueOffset};
 
 use super::digest::Scanned;
 use super::{Digest, Findings, Place};
-use crate::history::{EventIndex, NodeId, Op, phases};
-use crate::message::{BodyHash, MessageId};
-
-/// What a replica showed first in some place.
-type Witness = (MessageId, BodyHash, Option<NodeId>, EventIndex);
+use crate::history::{EventIndex, Op, phases};
+use crate::message::MessageId;
 
 /// C18: where two replicas both have a place, they have the same message there; and what lies between a replica's ends is
 /// there.
 pub(super) fn agreement(digest: &Digest<'_>, findings: &mut Findings) {
     let restarts = restarts(digest);
     let round = |scan: &Scanned<'_>| restarts.iter().filter(|at| **at < scan.invoked).count();
-    let mut known: HashMap<(usize, Place), Witness> = HashMap::new();
+    let mut earlier: BTreeMap<(usize, QueueId), Vec<&Scanned<'_>>> = BTreeMap::new();
     for scan in &digest.scans {
         let mut expected = scan.value.min;
+        let others = earlier.entry((round(scan), scan.value.queue)).or_default();
         for seen in &scan.value.seen {
             if seen.offset != expected {
                 report_hole(scan, expected, findings);
             }
             expected = QueueOffset(seen.offset.0 + 1);
-            let place = Place { queue: scan.value.queue, offset: seen.offset };
-            let ours = (seen.id, seen.hash, scan.value.node, scan.event);
-            let first = known.entry((round(scan), place)).or_insert(ours);
-            if (first.0, first.1) != (seen.id, seen.hash) {
-                let names = [first.2, scan.value.node]
+            let first = others.iter().find_map(|other| Some((other, other.value.at(seen.offset)?)));
+            if let Some((other, theirs)) =
+                first.filter(|(_, theirs)| (theirs.id, theirs.hash) != (seen.id, seen.hash))
+            {
+                let names = [other.value.node, scan.value.node]
                     .map(|node| node.map_or("a node".to_owned(), |node| node.to_string()));
-                findings.add("divergence", &[first.3, scan.event], || {
+                findings.add("divergence", &[other.event, scan.event], || {
+                    let place = Place { queue: scan.value.queue, offset: seen.offset };
                     format!(
                         "at {place} {} has message {} and {} has {}",
-                        names[0], first.0, names[1], seen.id
+                        names[0], theirs.id, names[1], seen.id
                     )
                 });
             }
@@ -42,6 +41,7 @@ pub(super) fn agreement(digest: &Digest<'_>, findings: &mut Findings) {
         if expected != scan.value.max {
             report_hole(scan, expected, findings);
         }
+        others.push(scan);
     }
 }
 
@@ -101,7 +101,7 @@ fn compare(
     // What was sent before an earlier restart and was not there after it is gone for good.
     let Some(settled) = restarts.iter().rfind(|at| **at < before.invoked) else { return };
     for seen in after.value.seen.iter().filter(|seen| !then.contains(&seen.id)) {
-        let Some(attempt) = digest.attempts.get(&seen.id) else { continue };
+        let Some(attempt) = digest.attempts.get(seen.id) else { continue };
         if attempt.completed.is_some_and(|completed| completed < *settled) {
             findings.add("zombie-tail", &[attempt.invoked, before.event, after.event], || {
                 format!("message {} was gone after one restart and is back after another", seen.id)

@@ -20,13 +20,14 @@ pub(super) fn on_time(digest: &Digest<'_>, findings: &mut Findings) {
         .filter_map(|index| Some((index, digest.time_of(index)?)))
         .collect();
     let mut first: HashMap<MessageId, EventIndex> = HashMap::new();
-    for sighting in &digest.sightings {
+    let is_delayed = |id| digest.attempts.get(id).is_some_and(|attempt| attempt.delay_ms.is_some());
+    for sighting in digest.sightings().filter(|sighting| is_delayed(sighting.id)) {
         let known = first.entry(sighting.id).or_insert(sighting.event);
         *known = sighting.event.min(*known);
     }
     let healed = phase_time(digest, phases::HEALED);
     let drained = phase_time(digest, phases::DRAINED);
-    for attempt in digest.attempts.values().filter(|attempt| attempt.delay_ms.is_some()) {
+    for attempt in digest.attempts.iter().filter(|attempt| attempt.delay_ms.is_some()) {
         let due = due(attempt);
         match first.get(&attempt.id) {
             Some(event) => {

@@ -21,8 +21,8 @@ pub(super) fn decided(digest: &Digest<'_>, findings: &mut Findings) {
         }
     }
     let mut seen: HashMap<MessageId, Vec<(Place, EventIndex)>> = HashMap::new();
-    for sighting in &digest.sightings {
-        if digest.attempts.get(&sighting.id).is_some_and(|attempt| attempt.half) {
+    for sighting in digest.sightings() {
+        if digest.attempts.get(sighting.id).is_some_and(|attempt| attempt.half) {
             let places = seen.entry(sighting.id).or_default();
             // The first time counts.
             if !places.iter().any(|(place, _)| *place == sighting.place) {
@@ -74,7 +74,7 @@ fn missing(
         .rev()
         .find(|event| matches!(&event.op, Op::Phase(phase) if phase.phase == phases::DRAINED));
     let Some(drained) = drained else { return };
-    for attempt in digest.attempts.values().filter(|attempt| attempt.half && attempt.outcome == Outcome::Ok) {
+    for attempt in digest.attempts.iter().filter(|attempt| attempt.half && attempt.outcome == Outcome::Ok) {
         let Some(decision) = decisions.get(&attempt.id) else {
             findings.add("tx-stuck", &[attempt.invoked, drained.index], || {
                 format!("nobody ever asked how the transaction of message {} ended", attempt.id)

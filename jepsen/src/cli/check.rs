@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::test::load_plan;
+use super::test::{load_plan, publish};
 use super::{INVALID, Refusal, UNKNOWN, VALID, results};
 use crate::checkers::{self, Findings};
 use crate::history::{self, Event, Tally};
-use crate::report;
 use crate::run::{self, Outcome, Verdict};
 
 #[derive(Clone, Debug, Args)]
@@ -74,12 +73,10 @@ fn tell(findings: &Findings) {
 /// Judges a run by the checkers of today, and draws its report.
 pub fn report(options: &ReportOptions) -> Result<u8, Refusal> {
     let plan = load_plan(&options.run.join("plan.json"))?;
-    let history = load(&options.run.join("history.jsonl"))?;
-    let outcome =
-        run::judge(&plan, &options.run, tally(&history)).map_err(|error| Refusal::bad(error.to_string()))?;
-    drop(history);
-    let written = results::write(&plan, &outcome).and_then(|()| report::write(&plan, &outcome));
-    written.map_err(|error| Refusal::unknown(format!("the report cannot be written: {error}")))?;
+    let history = load(&run::history_path(&options.run))?;
+    let outcome = run::judge(&plan, &options.run, &history, tally(&history))
+        .map_err(|error| Refusal::bad(error.to_string()))?;
+    publish(&plan, &outcome, &history)?;
     results::print(&plan, &outcome);
     Ok(exit_code(&outcome))
 }

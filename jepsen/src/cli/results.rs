@@ -39,6 +39,8 @@ ferrymq_proto::body! {
         leader_changes: i64 = "leaderChanges",
         fault_kinds: BTreeMap<String, i64> = "faultKinds",
         events: i64 = "historyEvents",
+        /// By fault: milliseconds until each queue took a message again.
+        recoveries_ms: BTreeMap<String, Vec<i64>> = "recoveriesMs",
     }
 
     pub struct Environment {
@@ -56,7 +58,8 @@ pub fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn results(outcome: &Outcome) -> Results {
+fn results(outcome: &Outcome, recoveries: &BTreeMap<String, Vec<f64>>) -> Results {
+    let milliseconds = |seconds: &f64| (seconds * 1e3).round() as i64;
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let tally = outcome.tally;
     Results {
@@ -82,13 +85,17 @@ fn results(outcome: &Outcome) -> Results {
         leader_changes: count(tally.leader_changes.saturating_sub(1)),
         fault_kinds: outcome.faults.iter().map(|(name, number)| (name.clone(), count(*number))).collect(),
         events: count(tally.events),
+        recoveries_ms: (recoveries.iter())
+            .map(|(fault, seconds)| (fault.clone(), seconds.iter().map(milliseconds).collect()))
+            .collect(),
     }
 }
 
 /// Writes everything but the report.
-pub fn write(plan: &Plan, outcome: &Outcome) -> io::Result<()> {
+pub fn write(plan: &Plan, outcome: &Outcome, recoveries: &BTreeMap<String, Vec<f64>>) -> io::Result<()> {
     let folder = &outcome.folder;
-    fs::write(folder.join("results.json"), json::to_string(&results(outcome), Dialect::Standard) + "\n")?;
+    let results = results(outcome, recoveries);
+    fs::write(folder.join("results.json"), json::to_string(&results, Dialect::Standard) + "\n")?;
     let environment = Environment {
         harness: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),

@@ -18,6 +18,7 @@ use crate::cluster::storage;
 use crate::controls::CONTROLS;
 use crate::faults::Fault;
 use crate::report::summary;
+use crate::run;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Suite {
@@ -53,6 +54,9 @@ pub struct SuiteOptions {
     /// Where it is kept; an existing one is gone on with
     #[arg(long)]
     pub folder: Option<PathBuf>,
+    /// Keep the histories of valid runs as well; a long suite fills a disk with them
+    #[arg(long)]
+    pub keep_histories: bool,
     #[arg(long)]
     pub ferrymq: Option<PathBuf>,
     /// Our binary with the feature unsafe-modes; without it the controls that need one are left out
@@ -141,34 +145,41 @@ fn cases(options: &SuiteOptions, ours: bool) -> Box<dyn Iterator<Item = Case>> {
     }
 }
 
-/// Every workload and every package once; power cuts in a third of the tests.
+/// Every workload and every package. Most tests send as fast as the group takes it, and a third of them cuts the power: what a
+/// group loses it loses under load. Faults follow each other closely.
 fn nightly_round(seed: u64) -> impl Iterator<Item = Case> {
     const ROUND: &[(&str, &str)] = &[
-        ("queue", "kill"),
         ("queue", "powercut"),
+        ("queue", "kill"),
         ("queue", "partition,pause"),
-        ("queue", "kill,pause,partition,slow,replies,client"),
         ("recover", "powercut,kill-all"),
-        ("group", "kill-primary,client-crash,partition-clients"),
-        ("offset", "kill,partition-primary"),
+        ("offset", "kill,partition-primary,pause-primary"),
         ("queue", "powercut,partition-primary"),
+        ("queue", "kill,pause,partition,slow,replies,client"),
         ("tx", "kill-primary,pause-primary"),
+        ("queue", "powercut-all,powercut-primary,powercut-voter,powercut-dance"),
+        ("recover", "kill,pause"),
+        ("group", "kill-primary,client-crash,partition-clients"),
+        ("queue", "powercut"),
+        ("queue", "partition"),
         ("timer", "kill-primary,pause-one"),
         ("recover", "powercut,pause"),
-        ("orderly", "kill-primary,partition-primary"),
-        ("meta", "kill-primary,partition-namesrv"),
         ("queue", "corrupt,wipe"),
-        ("queue", "disk"),
+        ("orderly", "kill-primary,partition-primary"),
+        ("queue", "kill,powercut"),
         ("offset", "powercut-all,powercut-primary"),
+        ("queue", "disk"),
+        ("meta", "kill-primary,partition-namesrv"),
     ];
     ROUND.iter().map(move |(workload, nemesis)| {
         let name = format!("{workload} under {nemesis}");
-        let rate = if matches!(*workload, "queue" | "recover") { 2000 } else { 500 };
-        case(
-            &name,
-            seed,
-            &format!("--workload {workload} --nemesis {nemesis} --time-limit 120 --rate {rate}"),
-        )
+        let load = if matches!(*workload, "queue" | "recover") {
+            "--rate 6000 --concurrency 16n"
+        } else {
+            "--rate 600"
+        };
+        let rhythm = "--time-limit 60 --nemesis-interval 4";
+        case(&name, seed, &format!("--workload {workload} --nemesis {nemesis} {rhythm} {load}"))
     })
 }
 
@@ -209,6 +220,10 @@ pub fn test_all(options: &SuiteOptions) -> Result<u8, Refusal> {
         let ended = carry_out(options, &case, &words, &folder)?;
         append(&folder, &ended).map_err(unwritable)?;
         let failed = ended.code != i64::from(VALID);
+        if let Some(run) = ended.folder.as_ref().filter(|_| !failed && !options.keep_histories) {
+            let _ = fs::remove_file(run::history_path(Path::new(run)));
+            let _ = fs::remove_dir_all(Path::new(run).join("nodes"));
+        }
         done.push(ended);
         summary::write(&folder, &done).map_err(unwritable)?;
         if failed && options.stop_on_failure {
@@ -323,6 +338,7 @@ mod tests {
             budget: None,
             test_count: None,
             stop_on_failure: false,
+            keep_histories: false,
             seed: 1,
             control_seeds: 1,
             folder: None,

@@ -8,6 +8,7 @@ use clap::Args;
 use super::options::{self, Chosen, Expectation, STORE, TestOptions};
 use super::{CRASHED, INVALID, Refusal, UNKNOWN, VALID, results};
 use crate::cluster::{ClusterError, StorageError, programs, storage};
+use crate::history::{self, Event, HistoryError};
 use crate::plan::Plan;
 use crate::report;
 use crate::run::{self, Outcome, RunError, Setup, Verdict};
@@ -97,14 +98,26 @@ pub fn carry_out(
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Refusal::crashed(error.to_string()))?;
-    let outcome = runtime.block_on(run::run(&setup)).map_err(|error| refusal(&error))?;
-    let written = results::write(plan, &outcome).and_then(|()| report::write(plan, &outcome));
-    written.map_err(|error| Refusal::unknown(format!("the report cannot be written: {error}")))?;
+    let tally = runtime.block_on(run::run(&setup)).map_err(|error| refusal(&error))?;
+    drop(runtime);
+    let crashed = |error: HistoryError| Refusal::crashed(error.to_string());
+    let history = history::load(&run::history_path(&setup.folder)).map_err(crashed)?;
+    let outcome = run::judge(plan, &setup.folder, &history, tally).map_err(crashed)?;
+    publish(plan, &outcome, &history)?;
     // Only what is looked into later is worth its room.
     if outcome.verdict == Verdict::Valid {
         let _ = fs::remove_dir_all(outcome.folder.join("data"));
     }
     Ok(outcome)
+}
+
+/// Writes the results and the report of a run.
+pub fn publish(plan: &Plan, outcome: &Outcome, history: &[Event]) -> Result<(), Refusal> {
+    let calls = history::calls(history).map_err(|error| Refusal::crashed(error.to_string()))?;
+    let series = report::gather(history, &calls);
+    let written = results::write(plan, outcome, &series.recoveries)
+        .and_then(|()| report::write(plan, outcome, history, &series));
+    written.map_err(|error| Refusal::unknown(format!("the report cannot be written: {error}")))
 }
 
 fn refusal(error: &RunError) -> Refusal {

@@ -389,7 +389,9 @@ async fn vote_dance(
         (Some(Ok(proof)), Some(next)) => {
             proof.push_str(&format!("; {leader} led with {voter}, then {next} with the rest"));
         }
-        (proof, _) => *proof = Some(Err(format!("{voter} and {third} elected nobody {}", refused.join("; ")))),
+        (proof, _) => {
+            *proof = Some(Err(format!("{voter} and {third} elected nobody {}", refused.join("; "))))
+        }
     }
     Ok(installed)
 }

@@ -159,7 +159,9 @@ impl Fault {
             Reset, Slow, VoteDance, WipeDance,
         };
         match self.means {
-            Slow | DropReplies | CutFrames | Reset | CutClients | CutNameServer | ClientCrash | DiskFull => Vec::new(),
+            Slow | DropReplies | CutFrames | Reset | CutClients | CutNameServer | ClientCrash | DiskFull => {
+                Vec::new()
+            }
             PowerDance | VoteDance | FlipDance | WipeDance => (0..nodes).map(NodeId).collect(),
             _ => targets.to_vec(),
         }

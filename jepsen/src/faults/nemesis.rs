@@ -74,7 +74,8 @@ impl Nemesis {
             self.record(EventType::Info, Op::Fault(value));
             return Ok(None);
         }
-        let installed = install::install(fault, &targets, &mut cluster, &mut Dice::new(pick), &self.directory).await?;
+        let installed =
+            install::install(fault, &targets, &mut cluster, &mut Dice::new(pick), &self.directory).await?;
         drop(cluster);
         if fault.means == Means::ClientCrash {
             self.crashes.send_modify(|crashes| *crashes += 1);

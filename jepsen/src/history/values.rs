@@ -225,6 +225,17 @@ ferrymq_proto::body! {
     }
 }
 
+impl ScanValue {
+    /// What it shows at an offset. What it shows is in the order of its offsets, mostly without gaps.
+    pub fn at(&self, offset: QueueOffset) -> Option<&Seen> {
+        let first = self.seen.first()?.offset;
+        let guess = usize::try_from(offset.0.checked_sub(first.0)?).ok()?;
+        let is_there = |seen: &&Seen| seen.offset == offset;
+        let found = || self.seen.binary_search_by_key(&offset, |seen| seen.offset).ok();
+        self.seen.get(guess).filter(is_there).or_else(|| self.seen.get(found()?))
+    }
+}
+
 /// The phases that checkers know.
 pub mod phases {
     /// Clients work and faults happen.

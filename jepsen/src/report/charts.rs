@@ -254,20 +254,35 @@ pub fn leaders(series: &Series, nodes: i64) -> String {
 }
 
 /// How long each queue took no message after each fault.
-pub fn recoveries(series: &Series) -> String {
-    let mut out = String::from(
-        "<table><tr><th>fault<th class=n>times × queues<th class=n>median<th class=n>95 %<th class=n>longest</tr>",
+/// Seconds up to which a column of the histogram counts.
+const RECOVERY_STEPS: &[f64] = &[0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0];
+
+/// How many are in each step of the histogram, and past its end.
+pub fn histogram(sorted: &[f64]) -> Vec<usize> {
+    let below = |limit: f64| sorted.partition_point(|seconds| *seconds <= limit);
+    let ends: Vec<usize> = RECOVERY_STEPS.iter().map(|limit| below(*limit)).chain([sorted.len()]).collect();
+    let begins = std::iter::once(0).chain(ends.iter().copied());
+    begins.zip(&ends).map(|(begin, end)| end - begin).collect()
+}
+
+pub fn recoveries(recoveries: &BTreeMap<String, Vec<f64>>) -> String {
+    let steps: String = RECOVERY_STEPS.iter().map(|limit| format!("<th class=n>≤ {limit} s")).collect();
+    let mut out = format!(
+        "<table><tr><th>fault<th class=n>times × queues<th class=n>median<th class=n>95 %<th class=n>99 %<th \
+         class=n>longest{steps}<th class=n>more</tr>"
     );
-    for (name, seconds) in &series.recoveries {
+    for (name, seconds) in recoveries {
         let shown =
             |share| quantile(seconds, share).map_or("–".to_owned(), |value| format!("{value:.2} s"));
+        let counts: String = histogram(seconds).iter().map(|count| format!("<td class=n>{count}")).collect();
         let _ = write!(
             out,
-            "<tr><td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+            "<tr><td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}{counts}</tr>",
             escape(name),
             seconds.len(),
             shown(0.5),
             shown(0.95),
+            shown(0.99),
             shown(1.0)
         );
     }

@@ -13,10 +13,11 @@ use std::io;
 
 use ferrymq_proto::json::{self, Dialect};
 
-use crate::history::{self, Event, calls};
+use crate::history::Event;
 use crate::plan::Plan;
 use crate::run::{Outcome, Verdict};
 use page::escape;
+pub use series::{Series, gather};
 
 /// Events that are shown before and after the first one of an anomaly.
 const AROUND: usize = 10;
@@ -24,29 +25,26 @@ const AROUND: usize = 10;
 const EVENT_SHOWN: usize = 400;
 
 /// Writes `index.html` into the folder of the run.
-pub fn write(plan: &Plan, outcome: &Outcome) -> io::Result<()> {
-    let history = history::load(&outcome.folder.join("history.jsonl")).map_err(io::Error::other)?;
-    let calls = calls(&history).map_err(io::Error::other)?;
-    let series = series::gather(&history, &calls);
+pub fn write(plan: &Plan, outcome: &Outcome, history: &[Event], series: &Series) -> io::Result<()> {
     let mut body = String::new();
     head(&mut body, plan, outcome);
-    anomalies(&mut body, outcome, &history);
+    anomalies(&mut body, outcome, history);
     let mut section = |title: &str, content: String| {
         // Writing to a string cannot fail; here and below.
         let _ = write!(body, "<h2>{title}</h2>{content}");
     };
-    section("Latency of every operation", charts::legend(&series) + &charts::latency(&series));
-    section("Latency by second: median, 95 %, 99 %", charts::quantiles(&series));
-    section("Operations each second", charts::rate(&series));
-    section("Availability of each queue", charts::availability(&series));
-    section("Who led, as the name server saw it", charts::leaders(&series, plan.nodes));
+    section("Latency of every operation", charts::legend(series) + &charts::latency(series));
+    section("Latency by second: median, 95 %, 99 %", charts::quantiles(series));
+    section("Operations each second", charts::rate(series));
+    section("Availability of each queue", charts::availability(series));
+    section("Who led, as the name server saw it", charts::leaders(series, plan.nodes));
     if !series.recoveries.is_empty() {
         section(
             "From a fault to the next message that was acknowledged, sent after it",
-            charts::recoveries(&series),
+            charts::recoveries(&series.recoveries),
         );
     }
-    faults(&mut body, &series);
+    faults(&mut body, series);
     let title = format!("{} on {}, seed {}", plan.workload, plan.system, plan.seed);
     fs::write(outcome.folder.join("index.html"), page::page(&title, &body))
 }
@@ -144,7 +142,7 @@ fn described(event: &Event) -> String {
     format!("{} {shown}{more}", event.op.f())
 }
 
-fn faults(body: &mut String, series: &series::Series) {
+fn faults(body: &mut String, series: &Series) {
     if series.bands.is_empty() {
         return;
     }

@@ -6,8 +6,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::page;
-use crate::cli::{Done, Results, load_results};
+use super::{charts, page};
+use crate::cli::{Done, Results, UNKNOWN, load_results};
+use crate::faults::Fault;
 
 /// With no loss in n independent faults, the chance of a loss by one fault is below 3/n (at 95 %).
 const UPPER_BOUND: f64 = 3.0;
@@ -19,6 +20,8 @@ struct Totals {
     acknowledged: i64,
     faults: BTreeMap<String, i64>,
     anomalies: BTreeMap<String, i64>,
+    /// By fault: seconds until each queue took a message again, shortest first.
+    recoveries: BTreeMap<String, Vec<f64>>,
 }
 
 fn word(code: i64) -> &'static str {
@@ -42,7 +45,12 @@ fn totals(done: &[(Done, Option<Results>)]) -> Totals {
         for counted in &results.counts {
             *totals.anomalies.entry(counted.name.clone()).or_default() += counted.count;
         }
+        for (fault, milliseconds) in &results.recoveries_ms {
+            let seconds = milliseconds.iter().map(|milliseconds| *milliseconds as f64 / 1e3);
+            totals.recoveries.entry(fault.clone()).or_default().extend(seconds);
+        }
     }
+    totals.recoveries.values_mut().for_each(|seconds| seconds.sort_by(f64::total_cmp));
     totals
 }
 
@@ -56,39 +64,65 @@ fn listed<N: std::fmt::Display>(counts: &BTreeMap<String, N>) -> String {
     if list.is_empty() { "none".to_owned() } else { list.join(", ") }
 }
 
+/// What a message may not suffer, and the anomalies that are it.
+const HARM: &[(&str, &[&str])] = &[
+    ("lost", &["lost"]),
+    ("duplicated", &["duplicate"]),
+    ("out of order", &["reorder", "nonmonotonic-send", "ack-moved"]),
+    ("harmed", &["corrupt", "divergence", "inconsistent-offset", "gap"]),
+];
+
+impl Totals {
+    fn faults(&self) -> i64 {
+        self.faults.values().sum()
+    }
+
+    /// What all runs together have shown, a line each.
+    fn lines(&self) -> Vec<String> {
+        let power_cuts: i64 = self.faults.iter().filter(|(name, _)| is_power_cut(name)).map(|(_, n)| n).sum();
+        let unknown = self.verdicts.get(word(UNKNOWN.into())).copied().unwrap_or_default();
+        let harm = HARM.iter().map(|(name, anomalies)| {
+            let count: i64 = anomalies.iter().filter_map(|anomaly| self.anomalies.get(*anomaly)).sum();
+            format!("{name} {count}")
+        });
+        let mut lines = vec![
+            format!("{} messages acknowledged", self.acknowledged),
+            format!("{} faults, {power_cuts} of them power cuts: {}", self.faults(), listed(&self.faults)),
+            format!("messages {}", harm.collect::<Vec<_>>().join(", ")),
+            format!("anomalies: {}", listed(&self.anomalies)),
+            format!(
+                "{unknown} of {} tests without a verdict ({:.1} %)",
+                self.tests,
+                100.0 * unknown as f64 / self.tests.max(1) as f64
+            ),
+        ];
+        if self.faults() > 0 && !self.anomalies.contains_key("lost") {
+            let bound = UPPER_BOUND / self.faults() as f64;
+            lines.push(format!(
+                "no message was lost: a fault loses one with a chance below {bound:.5} (95 %)"
+            ));
+        }
+        lines
+    }
+}
+
+fn is_power_cut(fault: &str) -> bool {
+    Fault::find(fault).is_some_and(|fault| fault.package == "powercut")
+}
+
 /// For the terminal.
 pub fn text(done: &[Done]) -> String {
     let totals = totals(&with_results(done));
-    let faults: i64 = totals.faults.values().sum();
-    let mut text = format!(
-        "{} tests: {}\n{} messages acknowledged\n{faults} faults: {}\nanomalies: {}\n",
-        totals.tests,
-        listed(&totals.verdicts),
-        totals.acknowledged,
-        listed(&totals.faults),
-        listed(&totals.anomalies),
-    );
-    if faults > 0 && !totals.anomalies.contains_key("lost") {
-        let bound = UPPER_BOUND / faults as f64;
-        // Writing to a string cannot fail.
-        let _ =
-            writeln!(text, "no message was lost: a fault loses one with a chance below {bound:.5} (95 %)");
-    }
-    text
+    format!("{} tests: {}\n{}\n", totals.tests, listed(&totals.verdicts), totals.lines().join("\n"))
 }
 
 /// Writes `index.html` into the folder of the suite.
 pub fn write(folder: &Path, done: &[Done]) -> io::Result<()> {
     let done = with_results(done);
     let totals = totals(&done);
-    let mut body = format!(
-        "<h1>{} tests</h1><dl><dt>verdicts<dd>{}<dt>acknowledged<dd>{}<dt>faults<dd>{}<dt>anomalies<dd>{}</dl>",
-        totals.tests,
-        page::escape(&listed(&totals.verdicts)),
-        totals.acknowledged,
-        page::escape(&listed(&totals.faults)),
-        page::escape(&listed(&totals.anomalies)),
-    );
+    let lines: String = totals.lines().iter().map(|line| format!("<li>{}", page::escape(line))).collect();
+    let verdicts = page::escape(&listed(&totals.verdicts));
+    let mut body = format!("<h1>{} tests: {verdicts}</h1><ul>{lines}</ul>", totals.tests);
     body.push_str(
         "<table><tr><th>test<th>seed<th>verdict<th>acknowledged<th>faults<th>anomalies<th>seconds</tr>",
     );
@@ -108,6 +142,7 @@ pub fn write(folder: &Path, done: &[Done]) -> io::Result<()> {
         let results = results.clone().unwrap_or_default();
         let anomalies: BTreeMap<String, i64> =
             results.counts.iter().map(|counted| (counted.name.clone(), counted.count)).collect();
+        // Writing to a string cannot fail.
         let _ = write!(
             body,
             "<tr class=c{}><td>{link}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
@@ -120,6 +155,7 @@ pub fn write(folder: &Path, done: &[Done]) -> io::Result<()> {
             done.seconds
         );
     }
-    body.push_str("</table>");
+    body.push_str("</table><h2>From a fault to the next message that was acknowledged, sent after it</h2>");
+    body.push_str(&charts::recoveries(&totals.recoveries));
     fs::write(folder.join("index.html"), page::page("jepsen suite", &body))
 }

@@ -23,7 +23,7 @@ use crate::client::observe;
 use crate::cluster::{Blueprint, Cluster, ClusterError, Mode, Programs, StorageKind, System};
 use crate::faults::{Nemesis, heal_everything};
 use crate::history::{
-    self, BeginValue, EventType, HistoryError, NoticeValue, Op, Process, Recorder, Tally, phases,
+    self, BeginValue, Event, EventType, HistoryError, NoticeValue, Op, Process, Recorder, Tally, phases,
 };
 use crate::plan::Plan;
 use crate::workloads::{Cast, Part, Stage, Worker, Workload};
@@ -88,12 +88,12 @@ pub struct Setup {
     pub progress: bool,
 }
 
-/// Carries out the plan and judges what happened. All processes have ended when it returns.
-pub async fn run(setup: &Setup) -> Result<Outcome, RunError> {
+/// Carries out the plan, and leaves its history in its folder. All processes have ended when it returns.
+pub async fn run(setup: &Setup) -> Result<Tally, RunError> {
     let failed = |source| RunError::Store { folder: setup.folder.clone(), source };
     fs::create_dir_all(&setup.folder).map_err(failed)?;
     fs::write(setup.folder.join("plan.json"), setup.plan.to_json() + "\n").map_err(failed)?;
-    let recorder = Arc::new(Recorder::create(&setup.folder.join("history.jsonl")).map_err(failed)?);
+    let recorder = Arc::new(Recorder::create(&history_path(&setup.folder)).map_err(failed)?);
     let blueprint = Blueprint {
         system: setup.system,
         mode: setup.mode,
@@ -121,16 +121,20 @@ pub async fn run(setup: &Setup) -> Result<Outcome, RunError> {
     recorder.finish().map_err(failed)?;
     carried_out?;
     stopped?;
-    judge(&setup.plan, &setup.folder, recorder.tally())
+    Ok(recorder.tally())
 }
 
-/// Reads a history from its file and judges it.
-pub fn judge(plan: &Plan, folder: &Path, tally: Tally) -> Result<Outcome, RunError> {
-    let history = history::load(&folder.join("history.jsonl"))?;
-    let findings = checkers::judge(&history)?;
-    let gaps = coverage::gaps(&history, &plan.demands());
+/// Where the history of a run lies.
+pub fn history_path(folder: &Path) -> PathBuf {
+    folder.join("history.jsonl")
+}
+
+/// Judges what a run has left in its folder.
+pub fn judge(plan: &Plan, folder: &Path, history: &[Event], tally: Tally) -> Result<Outcome, HistoryError> {
+    let findings = checkers::judge(history)?;
+    let gaps = coverage::gaps(history, &plan.demands());
     let verdict = verdict(&findings, gaps);
-    let faults = coverage::installed(&history);
+    let faults = coverage::installed(history);
     Ok(Outcome { verdict, findings, tally, faults, folder: folder.to_owned() })
 }
 
