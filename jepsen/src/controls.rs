@@ -35,7 +35,7 @@ controls! {
         "--nemesis partition-primary" => "ack-without-quorum" "lost";
     "NC3" Some("skip-fsync"), "the log is never flushed",
         "--nemesis powercut-all" => "lost" "zombie-tail";
-    "NC4" Some("skip-vote-fsync"), "a vote is never flushed",
+    "NC4" Some("skip-vote-fsync"), "a vote never reaches the disk",
         "--nemesis powercut-voter" => "divergence" "lost" "inconsistent-offset";
     "NC6" Some("unlocked-append"), "two appends take the same place",
         "--nemesis none --concurrency 8n" => "reorder" "gap" "inconsistent-offset" "duplicate";

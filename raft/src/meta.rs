@@ -153,11 +153,13 @@ impl State {
     fn save(&mut self) -> io::Result<()> {
         self.sequence += 1;
         let slot = 1 - self.durable_slot;
-        let content = encode(self.sequence, &self.meta);
+        let content = if is_on(UnsafeMode::SkipVoteFsync) {
+            encode(self.sequence, &NodeMeta { vote: None, ..self.meta.clone() })
+        } else {
+            encode(self.sequence, &self.meta)
+        };
         self.file.write_at(&mut [IoSlice::new(&content)], (slot * SLOT_BYTES) as u64)?;
-        if !is_on(UnsafeMode::SkipVoteFsync) {
-            self.file.sync_data()?;
-        }
+        self.file.sync_data()?;
         self.durable_slot = slot;
         Ok(())
     }

@@ -10,7 +10,7 @@ pub enum UnsafeMode {
     AckBeforeQuorum,
     /// The log is never flushed.
     SkipFsync,
-    /// A vote is never flushed.
+    /// A vote never reaches the disk.
     SkipVoteFsync,
     /// Now and then two records get the same offset, as from two threads without a lock.
     UnlockedAppend,

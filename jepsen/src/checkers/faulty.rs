@@ -3,11 +3,11 @@
 //! A fault counts from the event that says it is installed to the event that asks for its end: between those two it was there
 //! for certain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Event, EventIndex, EventType, FaultValue, Flow, NodeId, Op};
 
-/// A node did not run from one event to another; `None` if it never ran again.
+/// A node may not have run at some time between two events; `None` if it never ran again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Downtime {
     pub node: NodeId,
@@ -40,15 +40,35 @@ fn walk(history: &[Event], mut visit: impl FnMut(EventIndex, &BTreeMap<i64, &Fau
     }
 }
 
-/// When each node did not run.
+/// When each node may not have run: from the first sign of a fault that ends or pauses it to the last.
 pub fn downtimes(history: &[Event]) -> Vec<Downtime> {
-    let mut intervals = Intervals::default();
-    walk(history, |at, active| {
-        let down = |node: NodeId| active.values().any(|fault| fault.down.contains(&node));
-        let named = active.values().flat_map(|fault| fault.down.iter().copied());
-        intervals.update(at, named, down);
-    });
-    intervals.finish().into_iter().map(|(node, from, until)| Downtime { node, from, until }).collect()
+    let mut asked: BTreeMap<i64, EventIndex> = BTreeMap::new();
+    let mut downtimes: Vec<(i64, Downtime)> = Vec::new();
+    for event in history {
+        match (&event.op, event.kind) {
+            (Op::Fault(fault), EventType::Invoke) => drop(asked.insert(fault.number, event.index)),
+            (Op::Fault(fault), _) => {
+                let from = asked.get(&fault.number).copied().unwrap_or(event.index);
+                // Whoever is only cut off runs on.
+                let ended: &[NodeId] = if fault.cut.is_empty() { &fault.struck } else { &[] };
+                let nodes: BTreeSet<NodeId> = fault.down.iter().chain(ended).copied().collect();
+                downtimes.extend(
+                    nodes.into_iter().map(|node| (fault.number, Downtime { node, from, until: None })),
+                );
+            }
+            (Op::Heal(fault), EventType::Info) => {
+                let own = downtimes.iter_mut().filter(|(number, _)| *number == fault.number);
+                own.for_each(|(_, down)| down.until = Some(event.index));
+            }
+            (Op::Notice(notice), _) => {
+                let ended =
+                    notice.node.map(|node| Downtime { node, from: event.index, until: Some(event.index) });
+                downtimes.extend(ended.map(|down| (0, down)));
+            }
+            _ => {}
+        }
+    }
+    downtimes.into_iter().map(|(_, down)| down).collect()
 }
 
 /// When each node could not hear from enough others for a quorum of `quorum` of all `nodes`.

@@ -123,20 +123,20 @@ fn cases(options: &SuiteOptions, ours: bool) -> Box<dyn Iterator<Item = Case>> {
     };
     match options.suite {
         Suite::Pr => {
+            // As many faults as in a long run, close to each other: what shows, shows soon.
+            let test = |name: &str, seconds: u32, line: &str| {
+                case(name, seed, &format!("{line} --time-limit {seconds} --nemesis-interval 4"))
+            };
             let tests = [
-                case("kill", seed, "--workload queue --nemesis kill-primary --time-limit 40"),
-                case(
+                test("kill", 25, "--workload queue --nemesis kill-primary --rate 3000"),
+                test(
                     "partition and pause",
-                    seed,
-                    "--workload queue --nemesis partition-primary,pause-primary --time-limit 40",
+                    25,
+                    "--workload queue --nemesis partition-primary,pause-primary --rate 3000",
                 ),
-                case("offsets under kill", seed, "--workload offset --nemesis kill-primary --time-limit 25"),
-                case(
-                    "transactions under kill",
-                    seed,
-                    "--workload tx --nemesis kill-primary --time-limit 25 --rate 200",
-                ),
-                case("power cut of all", seed, "--workload queue --nemesis powercut-all --time-limit 35"),
+                test("offsets under kill", 20, "--workload offset --nemesis kill-primary"),
+                test("transactions under kill", 20, "--workload tx --nemesis kill-primary --rate 200"),
+                test("power cut of all", 25, "--workload queue --nemesis powercut-all --rate 3000"),
             ];
             Box::new(tests.into_iter().chain(controls(3, 1)))
         }
@@ -174,7 +174,7 @@ fn nightly_round(seed: u64) -> impl Iterator<Item = Case> {
     ROUND.iter().map(move |(workload, nemesis)| {
         let name = format!("{workload} under {nemesis}");
         let load = if matches!(*workload, "queue" | "recover") {
-            "--rate 6000 --concurrency 16n"
+            "--rate 3000 --concurrency 16n"
         } else {
             "--rate 600"
         };
@@ -217,7 +217,11 @@ pub fn test_all(options: &SuiteOptions) -> Result<u8, Refusal> {
             // Only groups that elect a leader can be wiped.
             words.iter_mut().for_each(|word| *word = word.replace("corrupt,wipe", "corrupt"));
         }
-        let ended = carry_out(options, &case, &words, &folder)?;
+        let mut ended = carry_out(options, &case, &words, &folder)?;
+        if options.suite == Suite::Pr && ended.code == i64::from(UNKNOWN) {
+            println!("== {} has shown too little, as on a machine that is too busy: once more", case.name);
+            ended = carry_out(options, &case, &words, &folder)?;
+        }
         append(&folder, &ended).map_err(unwritable)?;
         let failed = ended.code != i64::from(VALID);
         if let Some(run) = ended.folder.as_ref().filter(|_| !failed && !options.keep_histories) {

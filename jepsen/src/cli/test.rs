@@ -61,10 +61,10 @@ pub fn chosen_by(plan: Plan) -> Result<Chosen, Refusal> {
 pub fn exit_code(outcome: &Outcome, expectation: &Expectation) -> u8 {
     match (expectation, &outcome.verdict) {
         (Expectation::Anomaly(names), _) if names.iter().any(|name| outcome.findings.has(name)) => VALID,
+        (_, Verdict::Unknown(_)) => UNKNOWN,
         // Nothing was found, or something else: the control has failed.
         (Expectation::Anomaly(_), _) | (Expectation::Valid, Verdict::Invalid) => INVALID,
         (Expectation::Valid, Verdict::Valid) => VALID,
-        (Expectation::Valid, Verdict::Unknown(_)) => UNKNOWN,
     }
 }
 

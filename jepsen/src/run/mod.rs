@@ -34,6 +34,10 @@ const TOPIC: &str = "jepsen";
 /// On small disks, so that a run does not fill them by itself.
 const SMALL_BODY_BYTES: usize = 4 << 10;
 const WATCH: Duration = Duration::from_millis(500);
+/// Of the clock that shows whether the harness gets a processor when it wants one.
+const BEAT: Duration = Duration::from_millis(50);
+const DELAY_MAX: Duration = Duration::from_millis(300);
+const HELD_UP: &str = "the harness was held up";
 /// For the topic to be known everywhere.
 const TOPIC_MAX: Duration = Duration::from_secs(40);
 /// Wrong on purpose in the harness itself, for the controls of those names.
@@ -132,7 +136,10 @@ pub fn history_path(folder: &Path) -> PathBuf {
 /// Judges what a run has left in its folder.
 pub fn judge(plan: &Plan, folder: &Path, history: &[Event], tally: Tally) -> Result<Outcome, HistoryError> {
     let findings = checkers::judge(history)?;
-    let gaps = coverage::gaps(history, &plan.demands());
+    let mut gaps = coverage::gaps(history, &plan.demands());
+    if !gaps.is_empty() || !findings.is_empty() {
+        gaps.extend(held_up(history));
+    }
     let verdict = verdict(&findings, gaps);
     let faults = coverage::installed(history);
     Ok(Outcome { verdict, findings, tally, faults, folder: folder.to_owned() })
@@ -145,6 +152,36 @@ pub fn verdict(findings: &Findings, mut gaps: Vec<String>) -> Verdict {
     }
     gaps.extend(findings.told.iter().map(|anomaly| anomaly.sentence.clone()));
     if gaps.is_empty() { Verdict::Valid } else { Verdict::Unknown(gaps) }
+}
+
+/// How long the harness itself did not run when it wanted to, if that was often: then much else did not either.
+fn held_up(history: &[Event]) -> Option<String> {
+    let is_delay =
+        |event: &&Event| matches!(&event.op, Op::Notice(notice) if notice.notice.starts_with(HELD_UP));
+    let times = history.iter().filter(is_delay).count();
+    (times > 0).then(|| {
+        format!(
+            "the machine was too busy: {times} times {HELD_UP} for more than {} ms",
+            DELAY_MAX.as_millis()
+        )
+    })
+}
+
+/// Tells when this process gets no processor although it has something to do.
+async fn keep_time(recorder: Arc<Recorder>) {
+    loop {
+        let due = Instant::now() + BEAT;
+        tokio::time::sleep_until(due).await;
+        let late = due.elapsed();
+        if late > DELAY_MAX {
+            let notice = format!("{HELD_UP} for {} ms", late.as_millis());
+            recorder.record(
+                Process::Observer,
+                EventType::Info,
+                Op::Notice(NoticeValue { node: None, notice }),
+            );
+        }
+    }
 }
 
 async fn interrupted() {
@@ -199,7 +236,8 @@ async fn carry_out(
     let (seen, observer) = observe(addresses.name_server(), brokers.clone(), Some(Arc::clone(recorder)));
     let (known, router) = observe(addresses.name_server_for_clients(), brokers, None);
     let watchdog = tokio::spawn(watch_over(Arc::clone(cluster), Arc::clone(recorder))).abort_handle();
-    let mut ends = Ends(vec![observer, router, watchdog]);
+    let clock = tokio::spawn(keep_time(Arc::clone(recorder))).abort_handle();
+    let mut ends = Ends(vec![observer, router, watchdog, clock]);
 
     let (part, parts) = watch::channel(Part::Load);
     let (crashes, crashed) = watch::channel(0);
