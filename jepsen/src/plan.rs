@@ -38,6 +38,8 @@ ferrymq_proto::body! {
         sync_flush: bool = "syncFlush" or true,
         images: bool = "images",
         unsafe_modes: Vec<String> = "unsafe",
+        /// The official Java client does what clients do.
+        java_clients: bool = "javaClients",
         /// Faults that were asked for.
         nemesis: Vec<String> = "nemesis",
         faults: Vec<Planned> = "faults",

@@ -64,6 +64,7 @@ pub struct TestOptions {
     /// plain, or powercut: disks whose power can be cut. By default whatever the faults need
     #[arg(long)]
     pub storage: Option<String>,
+    /// rust, the harness's own, or java, the official one
     #[arg(long, default_value = "rust")]
     pub clients: String,
     /// Modes in which the broker is wrong on purpose; see NEGATIVE_CONTROLS.md
@@ -159,9 +160,19 @@ impl TestOptions {
         if self.backend != "proc" {
             return Err(Refusal::bad(format!("there is no backend {}; there is proc", self.backend)));
         }
-        if self.clients != "rust" {
-            return Err(Refusal::bad(format!("there are no clients {}; there are rust", self.clients)));
-        }
+        let java_clients = match self.clients.as_str() {
+            "rust" => false,
+            "java" if workload.for_java => true,
+            "java" => {
+                return Err(Refusal::bad(format!(
+                    "the Java client does not carry out the workload {}",
+                    workload.name
+                )));
+            }
+            other => {
+                return Err(Refusal::bad(format!("there are no clients {other}; there are rust and java")));
+            }
+        };
         let sizes =
             if system.replication == Replication::Raft { &[3, 5, 7][..] } else { &[1, 2, 3, 4, 5][..] };
         if !sizes.contains(&self.nodes) {
@@ -199,6 +210,7 @@ impl TestOptions {
             sync_flush,
             images,
             unsafe_modes: self.unsafe_modes.clone(),
+            java_clients,
             nemesis: faults.iter().map(|fault| fault.name.to_owned()).collect(),
             faults: Vec::new(),
         };
@@ -345,6 +357,8 @@ mod tests {
             ("--nemesis slow --targets all", "no chosen fault strikes"),
             ("--nemesis kill --time-limit 2", "2 s are too short"),
             ("--system apache-dledger --unsafe skip-fsync", "apache-dledger cannot be made wrong"),
+            ("--clients java --workload meta", "the Java client does not carry out the workload meta"),
+            ("--clients perl", "there are no clients perl"),
             ("--backend compose", "there is no backend compose"),
         ];
         for (line, expected) in cases {

@@ -75,8 +75,8 @@ pub fn carry_out(
     ferrymq: Option<&Path>,
     progress: bool,
 ) -> Result<Outcome, Refusal> {
-    let programs =
-        programs::find(chosen.system, ferrymq).map_err(|error| Refusal::unknown(error.to_string()))?;
+    let programs = programs::find(chosen.system, ferrymq, chosen.plan.java_clients)
+        .map_err(|error| Refusal::unknown(error.to_string()))?;
     if chosen.plan.images {
         storage::enter_private_mounts().map_err(|error| Refusal::bad(error.to_string()))?;
     }
@@ -127,6 +127,7 @@ fn refusal(error: &RunError) -> Refusal {
         RunError::Cluster(ClusterError::NotStarted { .. })
         | RunError::Store { .. }
         | RunError::NeverServed(_)
+        | RunError::NoJava(_)
         | RunError::Interrupted => Refusal::unknown(sentence),
         RunError::History(_) | RunError::Cluster(_) => Refusal { code: CRASHED, sentence },
     }

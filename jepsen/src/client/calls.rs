@@ -27,6 +27,7 @@ use ferrymq_proto::record::{PropertyList, Records, property};
 use ferrymq_proto::text::Text;
 
 use super::directory::{Directory, has_route};
+use super::java::Java;
 use crate::cluster::GROUP;
 use crate::history::{NodeId, Seen};
 use crate::message::{self, MessageId};
@@ -62,6 +63,7 @@ pub struct Stored {
     pub offset: QueueOffset,
     pub log_offset: Option<LogOffset>,
     pub message_id: Text,
+    pub node: Option<NodeId>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub struct Session {
     call_max: Duration,
     connections: HashMap<NodeId, Client>,
     service: Option<Arc<dyn Service>>,
+    /// Carries out what the official client can do, if it is to be used.
+    java: Option<Java>,
 }
 
 impl std::fmt::Debug for Session {
@@ -95,13 +99,23 @@ fn refused(answer: Command) -> CallError {
 
 impl Session {
     pub fn new(directory: Directory, topic: Arc<str>, call_max: Duration) -> Self {
-        Self { directory, topic, call_max, connections: HashMap::new(), service: None }
+        Self { directory, topic, call_max, connections: HashMap::new(), service: None, java: None }
     }
 
     /// Serves what brokers ask of it.
     pub fn with_service(mut self, service: Arc<dyn Service>) -> Self {
         self.service = Some(service);
         self
+    }
+
+    pub fn with_java(mut self, java: Option<Java>) -> Self {
+        self.java = java;
+        self
+    }
+
+    /// Whether somebody else decides who is asked.
+    pub fn finds_nodes(&self) -> bool {
+        self.java.is_some()
     }
 
     fn client(&mut self, node: NodeId) -> &Client {
@@ -130,7 +144,16 @@ impl Session {
         queue: QueueId,
         messages: &[Outgoing],
     ) -> Result<Stored, CallError> {
-        self.store(node, queue, messages, 0).await
+        let Some(java) = &self.java else { return self.store(node, queue, messages, 0).await };
+        let (offset, id) = java.send(queue, messages).await?;
+        let lies = OffsetMessageId::parse(&id).ok();
+        let node = lies.and_then(|lies| self.directory.node(&lies.store_host.to_string()));
+        Ok(Stored {
+            offset,
+            log_offset: lies.map(|lies| lies.log_offset),
+            message_id: id.as_str().into(),
+            node,
+        })
     }
 
     /// Sends the first half of a transaction.
@@ -168,7 +191,7 @@ impl Session {
         };
         let (reply, _): (SendReply, _) = self.client(node).call(&header, body).await?;
         let log_offset = OffsetMessageId::parse(&reply.message_id).ok().map(|id| id.log_offset);
-        Ok(Stored { offset: reply.queue_offset, log_offset, message_id: reply.message_id })
+        Ok(Stored { offset: reply.queue_offset, log_offset, message_id: reply.message_id, node: Some(node) })
     }
 
     /// Tells how a transaction ended. Nobody answers.
@@ -192,6 +215,9 @@ impl Session {
         queue: QueueId,
         offset: QueueOffset,
     ) -> Result<Pulled, CallError> {
+        if let Some(java) = &self.java {
+            return java.pull(queue, offset).await;
+        }
         let header = PullMessage {
             consumer_group: READERS.into(),
             topic: (*self.topic).into(),
@@ -256,6 +282,9 @@ impl Session {
         queue: QueueId,
         offset: QueueOffset,
     ) -> Result<(), CallError> {
+        if let Some(java) = &self.java {
+            return java.commit(group, queue, offset).await;
+        }
         let header = UpdateConsumerOffset {
             consumer_group: group.into(),
             topic: (*self.topic).into(),
@@ -272,6 +301,9 @@ impl Session {
         group: &str,
         queue: QueueId,
     ) -> Result<Option<QueueOffset>, CallError> {
+        if let Some(java) = &self.java {
+            return java.fetch(group, queue).await;
+        }
         let header = QueryConsumerOffset {
             consumer_group: group.into(),
             topic: (*self.topic).into(),

@@ -36,7 +36,7 @@ impl Directory {
         self.brokers.get(usize::from(node.0)).copied()
     }
 
-    fn node(&self, address: &str) -> Option<NodeId> {
+    pub fn node(&self, address: &str) -> Option<NodeId> {
         self.nodes().find(|node| self.address(*node).is_some_and(|known| known.to_string() == address))
     }
 

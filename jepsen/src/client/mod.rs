@@ -5,6 +5,8 @@
 
 mod calls;
 mod directory;
+mod java;
 
 pub use calls::{Outgoing, PRODUCERS, Pulled, Session, Stored, told};
 pub use directory::{Directory, observe};
+pub use java::Java;

@@ -7,7 +7,9 @@ use super::systems::{Maker, Programs, System};
 
 /// Asks the harness of the official clients, which has the one list of coordinates and the one cache.
 const ASK_FOR_JARS: &str = "import sys; sys.path.insert(0, sys.argv[1]); from harness import install; \
-                            print(install.jars('servers', install.APACHE, 'servers'))";
+                            print(f\"{install.jars('servers', install.APACHE, 'servers')}/*\")";
+const ASK_FOR_CLIENT: &str = "import sys; sys.path.insert(0, sys.argv[1]); from harness import install; \
+                              print(install.fault_driver())";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
@@ -20,7 +22,7 @@ pub enum ProgramError {
 }
 
 /// Resolves what the system needs. `ferrymq` stands beside this program unless it is named.
-pub fn find(system: &System, ferrymq: Option<&Path>) -> Result<Programs, ProgramError> {
+pub fn find(system: &System, ferrymq: Option<&Path>, java_clients: bool) -> Result<Programs, ProgramError> {
     need("setpriv")?;
     let mut programs = Programs::default();
     match system.maker {
@@ -32,9 +34,11 @@ pub fn find(system: &System, ferrymq: Option<&Path>) -> Result<Programs, Program
             }
         }
         Maker::Apache => {
-            need("java")?;
-            programs.apache_class_path = format!("{}/*", jars()?.display());
+            programs.apache_class_path = class_path(ASK_FOR_JARS)?;
         }
+    }
+    if java_clients {
+        programs.java_client_class_path = class_path(ASK_FOR_CLIENT)?;
     }
     Ok(programs)
 }
@@ -45,13 +49,14 @@ fn need(command: &'static str) -> Result<(), ProgramError> {
     if found { Ok(()) } else { Err(ProgramError::NoCommand(command)) }
 }
 
-fn jars() -> Result<PathBuf, ProgramError> {
-    need("python3")?;
-    need("mvn")?;
+fn class_path(question: &str) -> Result<String, ProgramError> {
+    for command in ["java", "python3", "mvn"] {
+        need(command)?;
+    }
     let interop = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("tests").join("interop");
-    let asked = Command::new("python3").args(["-c", ASK_FOR_JARS]).arg(&interop).output();
+    let asked = Command::new("python3").args(["-c", question]).arg(&interop).output();
     let answer = asked.map_err(|error| ProgramError::NoJars(error.to_string()))?;
     let said = String::from_utf8_lossy(&answer.stdout);
-    let folder = said.lines().last().map(PathBuf::from).filter(|folder| folder.is_dir());
-    folder.ok_or_else(|| ProgramError::NoJars(String::from_utf8_lossy(&answer.stderr).trim().to_owned()))
+    let path = said.lines().last().filter(|_| answer.status.success()).map(str::to_owned);
+    path.ok_or_else(|| ProgramError::NoJars(String::from_utf8_lossy(&answer.stderr).trim().to_owned()))
 }

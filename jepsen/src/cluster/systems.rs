@@ -103,6 +103,8 @@ const BROKER_JVM: &[&str] = &[
 pub struct Programs {
     pub ferrymq: PathBuf,
     pub apache_class_path: String,
+    /// Empty unless the official client is asked for.
+    pub java_client_class_path: String,
 }
 
 /// What the configuration of a node depends on.

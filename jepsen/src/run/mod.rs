@@ -6,6 +6,7 @@ mod progress;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +20,14 @@ use tokio::time::{Instant, sleep};
 
 use crate::checkers::coverage;
 use crate::checkers::{self, Findings};
-use crate::client::observe;
+use crate::client::{Java, observe};
 use crate::cluster::{Blueprint, Cluster, ClusterError, Mode, Programs, StorageKind, System};
 use crate::faults::{Nemesis, heal_everything};
 use crate::history::{
     self, BeginValue, Event, EventType, HistoryError, NoticeValue, Op, Process, Recorder, Tally, phases,
 };
 use crate::plan::Plan;
-use crate::workloads::{Cast, Part, Stage, Worker, Workload};
+use crate::workloads::{CALL_MAX, Cast, Part, Stage, Worker, Workload};
 use finale::{Finale, Stuck};
 
 /// The topic that a run is about.
@@ -74,6 +75,8 @@ pub enum RunError {
     Store { folder: PathBuf, source: io::Error },
     #[error("the brokers never took a topic or a group: {0}")]
     NeverServed(String),
+    #[error("the Java client cannot be used: {0}")]
+    NoJava(io::Error),
     #[error("interrupted")]
     Interrupted,
 }
@@ -239,6 +242,10 @@ async fn carry_out(
     let clock = tokio::spawn(keep_time(Arc::clone(recorder))).abort_handle();
     let mut ends = Ends(vec![observer, router, watchdog, clock]);
 
+    let java = match plan.java_clients {
+        true => Some(start_java(setup, addresses.name_server_for_clients()).await?),
+        false => None,
+    };
     let (part, parts) = watch::channel(Part::Load);
     let (crashes, crashed) = watch::channel(0);
     let stage = Stage::new(Cast {
@@ -254,6 +261,7 @@ async fn carry_out(
         body_bytes_max: if plan.images { SMALL_BODY_BYTES } else { usize::MAX },
         commits_ahead: plan.unsafe_modes.iter().any(|name| name == COMMIT_AHEAD),
         resends: plan.unsafe_modes.iter().any(|name| name == BLIND_RESEND),
+        java,
     });
     make_topic(&stage, addresses.name_server_for_clients()).await?;
     make_groups(&stage, &(setup.workload.groups)(&stage)).await?;
@@ -289,6 +297,11 @@ async fn carry_out(
     let _ = part.send(Part::Over);
     while workers.join_next().await.is_some() {}
     read_everything(setup, &finale, whole, consumed).await
+}
+
+async fn start_java(setup: &Setup, name_server: SocketAddr) -> Result<Java, RunError> {
+    let java = Java::start(&setup.programs, &name_server.to_string(), TOPIC, CALL_MAX).await;
+    java.map_err(RunError::NoJava)
 }
 
 async fn read_everything(
@@ -351,7 +364,7 @@ async fn make_groups(stage: &Arc<Stage>, groups: &[String]) -> Result<(), RunErr
 }
 
 /// Makes the topic on whoever leads, and waits until all brokers and the name server know it.
-async fn make_topic(stage: &Arc<Stage>, name_server: std::net::SocketAddr) -> Result<(), RunError> {
+async fn make_topic(stage: &Arc<Stage>, name_server: SocketAddr) -> Result<(), RunError> {
     let deadline = Instant::now() + TOPIC_MAX;
     let mut session = stage.session();
     let mut last = "nobody leads".to_owned();

@@ -117,7 +117,7 @@ async fn pull(
     offset: QueueOffset,
 ) -> Option<(crate::history::NodeId, crate::client::Pulled)> {
     let node = worker.stage.directory.leader()?;
-    let value = PullValue { queue, offset, node: Some(node), ..PullValue::default() };
+    let value = PullValue { queue, offset, node: worker.asked(node), ..PullValue::default() };
     worker.invoke(Op::Pull(value.clone()));
     let (session, crashes) = worker.parts();
     match Worker::hear(crashes, session.pull(node, queue, offset)).await {

@@ -34,6 +34,8 @@ pub struct Workload {
     pub sends: bool,
     /// Operations without which a run shows nothing of what it is about.
     pub needs: &'static [&'static str],
+    /// The official client can carry it out: it sends, pulls, commits and asks, and nothing else.
+    pub for_java: bool,
     /// Groups that must be there before it begins.
     pub groups: fn(&Stage) -> Vec<String>,
 }
@@ -41,7 +43,7 @@ pub struct Workload {
 /// Declares the workloads.
 macro_rules! workloads {
     ($($name:literal $about:literal $spawn:path, lingers $linger:literal, restarts $restarts:literal, sends $sends:literal,
-       needs $($need:literal)*, groups $groups:expr;)*) => {
+       needs $($need:literal)*, for_java $java:literal, groups $groups:expr;)*) => {
         pub const WORKLOADS: &[Workload] = &[$(Workload {
             name: $name,
             about: $about,
@@ -50,6 +52,7 @@ macro_rules! workloads {
             restarts: $restarts,
             sends: $sends,
             needs: &[$($need),*],
+            for_java: $java,
             groups: $groups,
         },)*];
     };
@@ -61,21 +64,21 @@ fn no_groups(_: &Stage) -> Vec<String> {
 
 workloads! {
     "queue" "sends and pulls" queue::spawn, lingers 0, restarts false, sends true,
-        needs "send" "pull", groups no_groups;
+        needs "send" "pull", for_java true, groups no_groups;
     "recover" "the same, and all nodes are ended twice before the final reads" queue::spawn, lingers 0, restarts true, sends true,
-        needs "send" "pull", groups no_groups;
+        needs "send" "pull", for_java true, groups no_groups;
     "group" "a group consumes, and its members come and go" group::spawn, lingers 0, restarts false, sends true,
-        needs "send" "deliver" "commit" "fetch", groups group::groups;
+        needs "send" "deliver" "commit" "fetch", for_java true, groups group::groups;
     "offset" "a group says how far it is, and asks" offset::spawn, lingers 0, restarts false, sends true,
-        needs "commit" "fetch", groups offset::groups;
+        needs "commit" "fetch", for_java true, groups offset::groups;
     "tx" "transactions that are committed, rolled back, or asked for" transactions::spawn, lingers 25, restarts false, sends false,
-        needs "half" "end", groups no_groups;
+        needs "half" "end", for_java false, groups no_groups;
     "timer" "messages that come later" timer::spawn, lingers 20, restarts false, sends false,
-        needs "send" "pull", groups no_groups;
+        needs "send" "pull", for_java false, groups no_groups;
     "orderly" "members of a group lock queues" orderly::spawn, lingers 0, restarts false, sends true,
-        needs "lock" "unlock", groups orderly::groups;
+        needs "lock" "unlock", for_java false, groups orderly::groups;
     "meta" "topics are made, changed and unmade" meta::spawn, lingers 0, restarts false, sends true,
-        needs "create-topic" "delete-topic" "find-topic", groups no_groups;
+        needs "create-topic" "delete-topic" "find-topic", for_java false, groups no_groups;
 }
 
 impl Workload {

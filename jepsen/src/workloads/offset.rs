@@ -48,8 +48,13 @@ async fn commit(mut worker: Worker, number: u32) {
 /// Commits once and writes it down. Returns whether it was acknowledged.
 pub(super) async fn write(worker: &mut Worker, group: &str, queue: QueueId, offset: QueueOffset) -> bool {
     let node = worker.node();
-    let value =
-        OffsetValue { group: group.to_owned(), queue, offset: Some(offset), node: Some(node), error: None };
+    let value = OffsetValue {
+        group: group.to_owned(),
+        queue,
+        offset: Some(offset),
+        node: worker.asked(node),
+        error: None,
+    };
     worker.invoke(Op::Commit(value.clone()));
     let (session, crashes) = worker.parts();
     match Worker::hear(crashes, session.commit(node, group, queue, offset)).await {
@@ -80,7 +85,8 @@ async fn ask(mut worker: Worker, groups: u32) {
 /// Asks whoever leads. Only the leader's answer counts: a follower may not have heard yet.
 pub(super) async fn read(worker: &mut Worker, group: &str, queue: QueueId) -> Option<Option<QueueOffset>> {
     let node = worker.stage.directory.leader()?;
-    let value = OffsetValue { group: group.to_owned(), queue, offset: None, node: Some(node), error: None };
+    let value =
+        OffsetValue { group: group.to_owned(), queue, offset: None, node: worker.asked(node), error: None };
     worker.invoke(Op::Fetch(value.clone()));
     let (session, crashes) = worker.parts();
     match Worker::hear(crashes, session.fetch(node, group, queue)).await {

@@ -58,7 +58,7 @@ async fn read(mut worker: Worker, number: u32, readers: u32) {
 /// Pulls once and writes it down. Returns where to go on.
 pub(super) async fn pull(worker: &mut Worker, queue: QueueId, offset: QueueOffset) -> Option<QueueOffset> {
     let node = worker.node();
-    let value = PullValue { queue, offset, node: Some(node), ..PullValue::default() };
+    let value = PullValue { queue, offset, node: worker.asked(node), ..PullValue::default() };
     worker.invoke(Op::Pull(value.clone()));
     let (session, crashes) = worker.parts();
     match Worker::hear(crashes, session.pull(node, queue, offset)).await {

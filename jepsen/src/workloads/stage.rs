@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::client::{Directory, Session};
+use crate::client::{Directory, Java, Session};
 use crate::history::Recorder;
 
 /// The part of the run that is on.
@@ -39,6 +39,8 @@ pub struct Stage {
     pub commits_ahead: bool,
     /// Senders are wrong on purpose: they send again what may be stored.
     pub resends: bool,
+    /// The official client, if it is to be used.
+    pub java: Option<Java>,
     /// The next process that is not one of the first ones.
     next_process: AtomicU32,
 }
@@ -61,6 +63,7 @@ pub struct Cast {
     pub body_bytes_max: usize,
     pub commits_ahead: bool,
     pub resends: bool,
+    pub java: Option<Java>,
 }
 
 impl Stage {
@@ -79,6 +82,7 @@ impl Stage {
             body_bytes_max: cast.body_bytes_max,
             commits_ahead: cast.commits_ahead,
             resends: cast.resends,
+            java: cast.java,
             next_process: AtomicU32::new(0),
         })
     }

@@ -54,7 +54,7 @@ impl Worker {
         crashes.mark_unchanged();
         Self {
             stage: Arc::clone(stage),
-            session: stage.session(),
+            session: stage.session().with_java(stage.java.clone()),
             dice,
             failed: false,
             process: stage.new_process(),
@@ -83,6 +83,11 @@ impl Worker {
     pub fn node(&mut self) -> NodeId {
         let failed = self.failed;
         self.stage.directory.choose(&mut self.dice, failed)
+    }
+
+    /// Who is asked, as far as it is known before the answer.
+    pub fn asked(&self, node: NodeId) -> Option<NodeId> {
+        Some(node).filter(|_| !self.session.finds_nodes())
     }
 
     pub fn queue(&mut self) -> QueueId {
@@ -180,7 +185,7 @@ impl Worker {
         let value = SendValue {
             queue,
             messages: messages.iter().map(sent).collect(),
-            node: Some(node),
+            node: self.asked(node),
             ..SendValue::default()
         };
         self.invoke(Op::Send(value.clone()));
@@ -188,7 +193,12 @@ impl Worker {
         let heard = Self::hear(crashes, session.send(node, queue, messages)).await;
         match heard {
             Heard::Ok(stored) => {
-                let value = SendValue { offset: Some(stored.offset), log_offset: stored.log_offset, ..value };
+                let value = SendValue {
+                    offset: Some(stored.offset),
+                    log_offset: stored.log_offset,
+                    node: stored.node,
+                    ..value
+                };
                 self.complete(EventType::Ok, Op::Send(value));
                 true
             }

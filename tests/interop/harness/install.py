@@ -39,6 +39,11 @@ def java_client(client):
     return _compiled(client, _java_library(client), HERE / "java" / "client")
 
 
+def fault_driver():
+    """Class path of the official client as the hands of the fault harness."""
+    return _compiled("fault-driver", _java_library("java"), REPOSITORY / "jepsen" / "java")
+
+
 def java_features(client):
     """Features need the admin API too. What 4.x does not have is in a folder of its own."""
     if JAVA_CLIENTS[client] == APACHE:
