@@ -7,6 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -14,8 +15,9 @@ use ferrymq_proto::json::{self, Dialect};
 
 use super::options::{STORE, system};
 use super::{CRASHED, INVALID, Refusal, UNKNOWN, VALID, results};
+use crate::cluster::Replication;
 use crate::cluster::storage;
-use crate::controls::CONTROLS;
+use crate::controls::{CONTROLS, Control};
 use crate::faults::Fault;
 use crate::report::summary;
 use crate::run;
@@ -48,6 +50,12 @@ pub struct SuiteOptions {
     pub stop_on_failure: bool,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Tests at the same time
+    #[arg(long, default_value_t = 1)]
+    pub jobs: u8,
+    /// Only the negative controls of these numbers
+    #[arg(long, value_delimiter = ',')]
+    pub controls: Vec<String>,
     /// Seeds of each negative control
     #[arg(long, default_value_t = 1)]
     pub control_seeds: u64,
@@ -108,11 +116,16 @@ fn case(name: &str, seed: u64, line: &str) -> Case {
 }
 
 /// The tests of a suite; the nightly one has no end.
-fn cases(options: &SuiteOptions, ours: bool) -> Box<dyn Iterator<Item = Case>> {
-    let seed = options.seed;
+fn cases(options: &SuiteOptions, ours: bool) -> Box<dyn Iterator<Item = Case> + Send> {
+    let (seed, wanted) = (options.seed, &options.controls);
     let controls = |count: usize, seeds: u64| {
-        let chosen = CONTROLS.iter().take(if ours { count } else { 0 });
-        chosen.flat_map(move |control| {
+        let is_wanted = |number: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == number);
+        let chosen: Vec<&Control> = CONTROLS
+            .iter()
+            .take(if ours { count } else { 0 })
+            .filter(|control| is_wanted(control.number))
+            .collect();
+        chosen.into_iter().flat_map(move |control| {
             (0..seeds).map(move |at| Case {
                 name: control.number.to_owned(),
                 seed: seed + at,
@@ -191,52 +204,121 @@ pub fn test_all(options: &SuiteOptions) -> Result<u8, Refusal> {
     let unwritable =
         |error: std::io::Error| Refusal::unknown(format!("cannot write to {}: {error}", folder.display()));
     fs::create_dir_all(&folder).map_err(unwritable)?;
-    let mut done = load(&folder);
-    let began = Instant::now();
-    let may_mount = storage::are_images_possible();
-    let raft_only = chosen.replication == crate::cluster::Replication::MasterSlave;
-    for case in cases(options, ours) {
-        let budget_left = options.budget.is_none_or(|budget| began.elapsed() < budget);
-        let count_left = options.test_count.is_none_or(|count| done.len() < count);
-        if !budget_left || !count_left {
-            break;
-        }
-        if done.iter().any(|done| done.name == case.name && done.seed == case.seed.cast_signed()) {
-            continue;
-        }
-        if case.needs_wrong_broker && options.wrong_ferrymq.is_none() {
-            println!("== {} is left out: it needs --wrong-ferrymq", case.name);
-            continue;
-        }
-        if !may_mount && needs_images(&case) {
-            println!("== {} is left out: this machine does not let us mount file systems", case.name);
-            continue;
-        }
-        let mut words = case.words.clone();
-        if raft_only {
-            // Only groups that elect a leader can be wiped.
-            words.iter_mut().for_each(|word| *word = word.replace("corrupt,wipe", "corrupt"));
-        }
-        let mut ended = carry_out(options, &case, &words, &folder)?;
-        if options.suite == Suite::Pr && ended.code == i64::from(UNKNOWN) {
-            println!("== {} has shown too little, as on a machine that is too busy: once more", case.name);
-            ended = carry_out(options, &case, &words, &folder)?;
-        }
-        append(&folder, &ended).map_err(unwritable)?;
-        let failed = ended.code != i64::from(VALID);
-        if let Some(run) = ended.folder.as_ref().filter(|_| !failed && !options.keep_histories) {
-            let _ = fs::remove_file(run::history_path(Path::new(run)));
-            let _ = fs::remove_dir_all(Path::new(run).join("nodes"));
-        }
-        done.push(ended);
-        summary::write(&folder, &done).map_err(unwritable)?;
-        if failed && options.stop_on_failure {
-            break;
-        }
-    }
+    let suite = Running {
+        options,
+        folder: &folder,
+        began: Instant::now(),
+        may_mount: storage::are_images_possible(),
+        elects: chosen.replication == Replication::Raft,
+        table: Mutex::new(Table { cases: cases(options, ours), done: load(&folder), is_over: false }),
+    };
+    let jobs = usize::from(options.jobs.max(1));
+    let ended: Vec<Result<(), Refusal>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(|| suite.work())).collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
+            worker.join().unwrap_or_else(|_| Err(Refusal::crashed("a test of the suite panicked")))
+        };
+        workers.into_iter().map(join).collect()
+    });
+    ended.into_iter().collect::<Result<(), Refusal>>()?;
+    let done = suite.table().done.clone();
     print!("{}", summary::text(&done));
     println!("{}", folder.join("index.html").display());
     Ok(worst(&done))
+}
+
+/// A suite that goes on: its workers take one test after the other from its table.
+struct Running<'s> {
+    options: &'s SuiteOptions,
+    folder: &'s Path,
+    began: Instant,
+    may_mount: bool,
+    /// The system elects a leader.
+    elects: bool,
+    /// Guards what is to be run and what was run.
+    table: Mutex<Table>,
+}
+
+struct Table {
+    cases: Box<dyn Iterator<Item = Case> + Send>,
+    done: Vec<Done>,
+    is_over: bool,
+}
+
+impl Running<'_> {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) -> Result<(), Refusal> {
+        while let Some(case) = self.next() {
+            let mut ended = carry_out(self.options, &case, self.folder)?;
+            if self.options.suite == Suite::Pr && ended.code == i64::from(UNKNOWN) {
+                println!(
+                    "== {} has shown too little, as on a machine that is too busy: once more",
+                    case.name
+                );
+                ended = carry_out(self.options, &case, self.folder)?;
+            }
+            self.note(ended)?;
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> Option<Case> {
+        let mut table = self.table();
+        loop {
+            let budget_left = self.options.budget.is_none_or(|budget| self.began.elapsed() < budget);
+            let count_left = self.options.test_count.is_none_or(|count| table.done.len() < count);
+            if table.is_over || !budget_left || !count_left {
+                return None;
+            }
+            let case = table.cases.next()?;
+            let is_it = |done: &Done| done.name == case.name && done.seed == case.seed.cast_signed();
+            if table.done.iter().any(is_it) {
+                continue;
+            }
+            match self.obstacle(&case) {
+                None => return Some(self.fit(case)),
+                Some(obstacle) => println!("== {} is left out: {obstacle}", case.name),
+            }
+        }
+    }
+
+    fn obstacle(&self, case: &Case) -> Option<&'static str> {
+        if case.needs_wrong_broker && self.options.wrong_ferrymq.is_none() {
+            return Some("it needs --wrong-ferrymq");
+        }
+        (!self.may_mount && needs_images(case)).then_some("this machine does not let us mount file systems")
+    }
+
+    /// Only groups that elect a leader can be wiped, or confused about whom they elected.
+    fn fit(&self, mut case: Case) -> Case {
+        if !self.elects {
+            for word in &mut case.words {
+                *word = word.replace("corrupt,wipe", "corrupt").replace(",powercut-voter,powercut-dance", "");
+            }
+        }
+        case
+    }
+
+    fn note(&self, ended: Done) -> Result<(), Refusal> {
+        let unwritable = |error: std::io::Error| {
+            Refusal::unknown(format!("cannot write to {}: {error}", self.folder.display()))
+        };
+        let failed = ended.code != i64::from(VALID);
+        if let Some(run) = ended.folder.as_ref().filter(|_| !failed && !self.options.keep_histories) {
+            let _ = fs::remove_file(run::history_path(Path::new(run)));
+            for part in ["nodes", "data"] {
+                let _ = fs::remove_dir_all(Path::new(run).join(part));
+            }
+        }
+        let mut table = self.table();
+        append(self.folder, &ended).map_err(unwritable)?;
+        table.done.push(ended);
+        table.is_over |= failed && self.options.stop_on_failure;
+        summary::write(self.folder, &table.done).map_err(unwritable)
+    }
 }
 
 fn needs_images(case: &Case) -> bool {
@@ -270,18 +352,18 @@ fn append(folder: &Path, done: &Done) -> std::io::Result<()> {
 }
 
 /// Runs one test as a process of its own, which may need mounts of its own, or crash.
-fn carry_out(options: &SuiteOptions, case: &Case, words: &[String], folder: &Path) -> Result<Done, Refusal> {
+fn carry_out(options: &SuiteOptions, case: &Case, folder: &Path) -> Result<Done, Refusal> {
     let program = std::env::current_exe().map_err(|error| Refusal::crashed(error.to_string()))?;
     let store = folder.join("runs");
     let mut command = Command::new(program);
     command.arg("test");
-    if !words.iter().any(|word| word == "--system") {
+    if !case.words.iter().any(|word| word == "--system") {
         command.args(["--system", &options.system]);
         if let Some(mode) = &options.mode {
             command.args(["--mode", mode]);
         }
     }
-    command.args(words).arg("--store").arg(&store).args(["--seed", &case.seed.to_string()]);
+    command.args(&case.words).arg("--store").arg(&store).args(["--seed", &case.seed.to_string()]);
     let wrong = options.wrong_ferrymq.as_ref().filter(|_| case.needs_wrong_broker);
     if let Some(ferrymq) = wrong.or(options.ferrymq.as_ref()) {
         command.arg("--ferrymq").arg(ferrymq);
@@ -345,6 +427,8 @@ mod tests {
             keep_histories: false,
             seed: 1,
             control_seeds: 1,
+            controls: Vec::new(),
+            jobs: 1,
             folder: None,
             ferrymq: None,
             wrong_ferrymq: None,

@@ -6,8 +6,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::series::quantile;
 use super::{charts, page};
-use crate::cli::{Done, Results, UNKNOWN, load_results};
+use crate::cli::{Done, Results, UNKNOWN, VALID, load_results};
 use crate::faults::Fault;
 
 /// With no loss in n independent faults, the chance of a loss by one fault is below 3/n (at 95 %).
@@ -16,6 +17,8 @@ const UPPER_BOUND: f64 = 3.0;
 #[derive(Debug, Default)]
 struct Totals {
     tests: usize,
+    /// By the name of the test: how many ended as expected, and how many there were.
+    as_expected: BTreeMap<String, (usize, usize)>,
     verdicts: BTreeMap<String, u64>,
     acknowledged: i64,
     faults: BTreeMap<String, i64>,
@@ -37,6 +40,8 @@ fn totals(done: &[(Done, Option<Results>)]) -> Totals {
     let mut totals = Totals { tests: done.len(), ..Totals::default() };
     for (done, results) in done {
         *totals.verdicts.entry(word(done.code).to_owned()).or_default() += 1;
+        let named = totals.as_expected.entry(done.name.clone()).or_default();
+        *named = (named.0 + usize::from(done.code == i64::from(VALID)), named.1 + 1);
         let Some(results) = results else { continue };
         totals.acknowledged += results.acknowledged;
         for (name, count) in &results.fault_kinds {
@@ -113,7 +118,22 @@ fn is_power_cut(fault: &str) -> bool {
 /// For the terminal.
 pub fn text(done: &[Done]) -> String {
     let totals = totals(&with_results(done));
-    format!("{} tests: {}\n{}\n", totals.tests, listed(&totals.verdicts), totals.lines().join("\n"))
+    let mut text: String = (totals.as_expected.iter())
+        .map(|(name, (well, all))| format!("{name}: {well} of {all} as expected\n"))
+        .collect();
+    for (fault, seconds) in &totals.recoveries {
+        let shown = |share| quantile(seconds, share).unwrap_or_default();
+        // Writing to a string cannot fail; here and below.
+        let _ = writeln!(
+            text,
+            "{fault}: a queue took messages again after {:.2} s (median), {:.2} s (99 %), {:.2} s (longest of {})",
+            shown(0.5),
+            shown(0.99),
+            shown(1.0),
+            seconds.len()
+        );
+    }
+    text + &format!("{} tests: {}\n{}\n", totals.tests, listed(&totals.verdicts), totals.lines().join("\n"))
 }
 
 /// Writes `index.html` into the folder of the suite.
@@ -142,7 +162,6 @@ pub fn write(folder: &Path, done: &[Done]) -> io::Result<()> {
         let results = results.clone().unwrap_or_default();
         let anomalies: BTreeMap<String, i64> =
             results.counts.iter().map(|counted| (counted.name.clone(), counted.count)).collect();
-        // Writing to a string cannot fail.
         let _ = write!(
             body,
             "<tr class=c{}><td>{link}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
