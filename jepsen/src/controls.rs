@@ -36,9 +36,9 @@ controls! {
     "NC3" Some("skip-fsync"), "the log is never flushed",
         "--nemesis powercut-all" => "lost" "zombie-tail";
     "NC4" Some("skip-vote-fsync"), "a vote never reaches the disk",
-        "--nemesis powercut-voter" => "divergence" "lost" "inconsistent-offset";
+        "--nemesis powercut-voter --time-limit 28" => "divergence" "lost" "inconsistent-offset";
     "NC6" Some("unlocked-append"), "two appends take the same place",
-        "--nemesis none --concurrency 8n" => "reorder" "gap" "inconsistent-offset" "duplicate";
+        "--nemesis none --concurrency 8n --rate 1500" => "reorder" "gap" "inconsistent-offset" "duplicate";
     "NC7" Some("blind-resend"), "a message whose answer was lost is sent again (the harness's own)",
         "--nemesis drop-replies" => "duplicate";
     "NC8" Some("serve-uncommitted"), "reads see what no quorum has",
@@ -46,7 +46,7 @@ controls! {
     "NC9" Some("skip-crc"), "checksums are not checked",
         "--nemesis corrupt-flip" => "corrupt" "divergence";
     "NC10" Some("truncate-at-bad-crc"), "a damaged log is cut off instead of fetched",
-        "--nemesis corrupt-dance" => "lost" "divergence" "inconsistent-offset";
+        "--nemesis corrupt-dance --time-limit 20" => "lost" "divergence" "inconsistent-offset";
     "NC13" Some("commit-ahead"), "a consumer commits before it delivers (the harness's own)",
         "--workload group --nemesis client-crash" => "undelivered" "poll-skip";
     "NC14" Some("forget-halves"), "nobody is ever asked how an open transaction ended",
@@ -54,11 +54,14 @@ controls! {
     "NC16" Some("ignore-leases"), "a lock is granted while another's lease is valid",
         "--workload orderly --nemesis none" => "double-owner";
     "NC17" Some("rejoin-as-voter"), "a node that lost everything votes as if it had not",
-        "--nemesis wipe-dance" => "lost" "divergence" "inconsistent-offset";
+        "--nemesis wipe-dance --time-limit 20" => "lost" "divergence" "inconsistent-offset";
 }
 
-/// Of load. What is wrong shows soon.
-const SECONDS: u32 = 25;
+/// Of load, for whatever names no time of its own. What is wrong shows soon.
+const SECONDS: u32 = 15;
+/// Operations each second: enough for something to go wrong, and little enough for several runs at a time.
+const RATE: u32 = 400;
+const QUIET_SECONDS: u32 = 2;
 /// A group that was broken on purpose need not become whole.
 const FINAL_SECONDS: u32 = 20;
 
@@ -71,8 +74,16 @@ impl Control {
     /// The words of `jepsen test` for this control.
     pub fn words(&self) -> Vec<String> {
         let mut words: Vec<String> = self.arguments.split_whitespace().map(str::to_owned).collect();
-        for (option, seconds) in [("--time-limit", SECONDS), ("--final-time-limit", FINAL_SECONDS)] {
-            words.extend([option.to_owned(), seconds.to_string()]);
+        let common = [
+            ("--time-limit", SECONDS),
+            ("--final-time-limit", FINAL_SECONDS),
+            ("--rate", RATE),
+            ("--initial-quiet", QUIET_SECONDS),
+        ];
+        for (option, number) in common {
+            if !words.iter().any(|word| word == option) {
+                words.extend([option.to_owned(), number.to_string()]);
+            }
         }
         if let Some(mode) = self.mode {
             words.extend(["--unsafe".to_owned(), mode.to_owned()]);

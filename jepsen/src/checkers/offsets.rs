@@ -1,6 +1,6 @@
 //! C13: how far a group is, it stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ferrymq_proto::position::{QueueId, QueueOffset};
 
@@ -78,6 +78,9 @@ fn losses_of_memory(digest: &Digest<'_>) -> Vec<Loss> {
     let mut losses = Vec::new();
     let mut asked: BTreeMap<i64, &Event> = BTreeMap::new();
     let mut open: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    let mut struck: BTreeMap<i64, &[NodeId]> = BTreeMap::new();
+    let nodes = usize::try_from(digest.begin.nodes).unwrap_or_default();
+    let quorum = usize::try_from(digest.begin.quorum).unwrap_or_default();
     let mut leader = None;
     for event in digest.history {
         let before = Nanos(event.time.0.saturating_sub(UNNOTICED.0));
@@ -86,18 +89,20 @@ fn losses_of_memory(digest: &Digest<'_>) -> Vec<Loss> {
             Op::Fault(fault) if event.kind == EventType::Invoke => drop(asked.insert(fault.number, event)),
             Op::Fault(fault) => {
                 let Some(began) = asked.get(&fault.number) else { continue };
-                for node in &fault.struck {
+                struck.insert(fault.number, &fault.struck);
+                let gone: BTreeSet<NodeId> = struck.values().copied().flatten().copied().collect();
+                // Whoever has too few others to lead is struck as well.
+                let too_few = nodes.saturating_sub(gone.len()) < quorum && !fault.struck.is_empty();
+                let each = fault.struck.iter().copied().map(Lost::Node);
+                let lost: Vec<Lost> = if too_few { vec![Lost::All] } else { each.collect() };
+                for node in lost {
                     open.entry(fault.number).or_default().push(losses.len());
                     let until = Nanos(u64::MAX);
-                    losses.push(Loss {
-                        node: Lost::Node(*node),
-                        began: began.index,
-                        from: began.time,
-                        until,
-                    });
+                    losses.push(Loss { node, began: began.index, from: began.time, until });
                 }
             }
             Op::Heal(fault) if event.kind == EventType::Info => {
+                struck.remove(&fault.number);
                 for at in open.remove(&fault.number).unwrap_or_default() {
                     losses.get_mut(at).into_iter().for_each(|loss: &mut Loss| loss.until = event.time);
                 }
