@@ -86,35 +86,42 @@ fn names_of_anomalies() {
 /// What a leader had taken shortly before it was struck may be gone; nothing else may.
 #[test]
 fn offsets_that_may_be_forgotten() {
-    // Milliseconds of the commit that is missed later, and who took it. n0 is struck from 10 s to 15 s, and from 12 s on n1 leads.
-    let cases = [
-        (2000, 8_500, 0, true),
-        (2000, 11_000, 0, true),
-        (2000, 14_900, 0, true),
+    // How long it may be in memory, when the commit was that is missed later, who took it, and who was struck from 10 s to 15 s.
+    // From 12 s on n1 leads, who had not led before.
+    let cases: [(i64, u64, u8, &[u8], bool); 9] = [
+        (2000, 8_500, 0, &[0], true),
+        (2000, 11_000, 0, &[0], true),
+        (2000, 14_900, 0, &[0], true),
         // In memory for longer than is promised.
-        (2000, 6_000, 0, false),
+        (2000, 6_000, 0, &[0], false),
         // By who was struck, once all was well again.
-        (2000, 15_100, 0, false),
+        (2000, 15_100, 0, &[0], false),
         // By who leads now.
-        (2000, 13_000, 1, false),
+        (2000, 13_000, 1, &[0], false),
+        // By who had lost its followers, and by who had not lost enough of them.
+        (2000, 13_000, 0, &[1, 2], true),
+        (2000, 13_000, 0, &[2], false),
         // By a broker that promises to keep them all.
-        (0, 11_000, 0, false),
+        (0, 11_000, 0, &[0], false),
     ];
-    for (in_memory_ms, at, node, may_be_forgotten) in cases {
-        let findings = judge(&forgetful(in_memory_ms, at, node)).expect("a history");
-        assert_eq!(findings.has("offset-regression"), !may_be_forgotten, "{at} ms by n{node}");
+    for (in_memory_ms, at, node, struck, may_be_forgotten) in cases {
+        let findings = judge(&forgetful(in_memory_ms, at, node, struck)).expect("a history");
+        let was_accused = findings.has("offset-regression");
+        assert_eq!(was_accused, !may_be_forgotten, "{at} ms by n{node}, {struck:?} struck");
     }
 }
 
-fn forgetful(in_memory_ms: i64, commit_ms: u64, node: u8) -> Vec<Event> {
+fn forgetful(in_memory_ms: i64, commit_ms: u64, node: u8, struck: &[u8]) -> Vec<Event> {
     let offset = |offset, node| OffsetValue {
         group: "g".into(),
         offset: Some(QueueOffset(offset)),
         node: Some(NodeId(node)),
         ..OffsetValue::default()
     };
-    let begin = BeginValue { nodes: 3, offsets_in_memory_ms: in_memory_ms, ..BeginValue::default() };
-    let struck = || FaultValue { number: 1, struck: vec![NodeId(0)], ..FaultValue::default() };
+    let begin =
+        BeginValue { nodes: 3, quorum: 2, offsets_in_memory_ms: in_memory_ms, ..BeginValue::default() };
+    let nodes: Vec<NodeId> = struck.iter().copied().map(NodeId).collect();
+    let struck = || FaultValue { number: 1, struck: nodes.clone(), ..FaultValue::default() };
     let leader = |node| Op::Leader(LeaderValue { node: Some(NodeId(node)) });
     let (observer, nemesis) = (Process::Observer, Process::Nemesis);
     let (invoke, ok, info) = (EventType::Invoke, EventType::Ok, EventType::Info);
