@@ -36,7 +36,7 @@ controls! {
     "NC3" Some("skip-fsync"), "the log is never flushed",
         "--nemesis powercut-all" => "lost" "zombie-tail";
     "NC4" Some("skip-vote-fsync"), "a vote never reaches the disk",
-        "--nemesis powercut-voter --time-limit 28" => "divergence" "lost" "inconsistent-offset";
+        "--nemesis powercut-voter --time-limit 28" => "split-brain" "divergence" "lost" "inconsistent-offset";
     "NC6" Some("unlocked-append"), "two appends take the same place",
         "--nemesis none --concurrency 8n --rate 1500" => "reorder" "gap" "inconsistent-offset" "duplicate";
     "NC7" Some("blind-resend"), "a message whose answer was lost is sent again (the harness's own)",

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use ferrymq_proto::json::{self, Dialect, JsonError};
 
 use crate::checkers::coverage::Demands;
+use crate::cluster::System;
 use crate::dice::Dice;
 use crate::faults::{Fault, Means, Target};
 use crate::workloads::Workload;
@@ -120,6 +121,7 @@ impl Plan {
         Demands {
             leader_changes: u64::from(self.mode == "raft" && faults.iter().any(primary)),
             faults,
+            terms: System::find(&self.system).is_some_and(|system| system.leads.is_some()),
             acknowledged: (self.rate * self.time_limit_ms / 1000 / 100).max(10).cast_unsigned(),
             queues: if self.sends_everywhere() { self.queues } else { 1 },
             operations: Workload::find(&self.workload).map_or(&[], |workload| workload.needs),

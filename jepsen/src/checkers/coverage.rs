@@ -13,6 +13,8 @@ pub struct Demands {
     pub acknowledged: u64,
     /// Changes of the leader.
     pub leader_changes: u64,
+    /// Somebody must have said in which term it led.
+    pub terms: bool,
     /// Every queue must have got a message.
     pub queues: i64,
     /// Operations each of which must have succeeded often enough.
@@ -67,6 +69,9 @@ pub fn gaps(history: &[Event], demands: &Demands) -> Vec<String> {
     let changes = leaders.len().saturating_sub(1) as u64;
     if changes < demands.leader_changes {
         gaps.push(format!("the leader changed {changes} times, fewer than {}", demands.leader_changes));
+    }
+    if demands.terms && !history.iter().any(|event| matches!(event.op, Op::Lead(_))) {
+        gaps.push("no node has said in which term it led".to_owned());
     }
     if !reached.contains(phases::DRAINED) {
         gaps.push("the final reads were not completed".to_owned());

@@ -19,6 +19,7 @@ mod quorum;
 mod reads;
 mod register;
 mod replicas;
+mod terms;
 mod timers;
 mod topics;
 mod transactions;
@@ -114,6 +115,7 @@ checkers! {
     "C18" "replica-agreement" replicas::agreement => "divergence";
     "C19" "recovery" replicas::recovery => "recovery-not-idempotent" "zombie-tail";
     "C20" "liveness" liveness::lively => "stuck";
+    "C21" "one-leader" terms::one_leader => "split-brain";
     "M1" "topics" topics::registers => "topic-stale" "topic-wrong";
 }
 

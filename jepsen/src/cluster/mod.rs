@@ -239,7 +239,7 @@ impl Cluster {
         // On a full disk nothing can be written; what it says has not changed.
         fs::write(folder.join("node.conf"), conf)
             .or_else(|error| if folder.join("node.conf").is_file() { Ok(()) } else { Err(error) })?;
-        let log = self.folder.join("nodes").join(node.to_string()).join("log");
+        let log = self.log(node);
         let process = Process::start(&Launch { log, ..launch })?;
         self.residents.moved_in(node, process.id());
         if let Some(slot) = self.nodes.get_mut(usize::from(node.0)) {
@@ -247,6 +247,23 @@ impl Cluster {
             slot.down = false;
         }
         Ok(())
+    }
+
+    fn log(&self, node: NodeId) -> PathBuf {
+        self.folder.join("nodes").join(node.to_string()).join("log")
+    }
+
+    /// The terms in which each node says that it has led.
+    pub fn terms_led(&self) -> io::Result<Vec<(NodeId, i64)>> {
+        let Some(leads) = self.blueprint.system.leads else { return Ok(Vec::new()) };
+        let mut terms = Vec::new();
+        for node in self.all() {
+            let log = fs::read(self.log(node))?;
+            let lines = String::from_utf8_lossy(&log);
+            let told = lines.lines().filter_map(|line| line.split_once(leads));
+            terms.extend(told.filter_map(|(_, term)| Some((node, term.trim().parse().ok()?))));
+        }
+        Ok(terms)
     }
 
     /// Until a node says that it serves.
@@ -325,6 +342,13 @@ impl Cluster {
     pub fn cut(&self, flow: Flow, cut: bool) {
         for (link, forth) in self.ways(flow) {
             link.change(|behaviour| if forth { behaviour.forth.cut = cut } else { behaviour.back.cut = cut });
+        }
+    }
+
+    /// Ends the connections between two nodes. What a cut has held back is lost with them.
+    pub fn reset(&self, flow: Flow) {
+        for (link, _) in self.ways(flow) {
+            link.reset();
         }
     }
 

@@ -43,6 +43,8 @@ pub struct System {
     /// What was said in this time before a crash of how far a group is may be forgotten: the interval that its documents name, and
     /// as much again for a busy machine.
     pub offsets_in_memory_ms: i64,
+    /// What a node writes into its log when it begins to lead, before the number of the term.
+    pub leads: Option<&'static str>,
 }
 
 /// All of them.
@@ -54,6 +56,7 @@ pub const SYSTEMS: &[System] = &[
         boot_seconds: 20,
         // Replicated once a second.
         offsets_in_memory_ms: 2000,
+        leads: Some("this node leads its group, and serves term="),
     },
     System {
         name: "ferrymq-classic",
@@ -62,6 +65,7 @@ pub const SYSTEMS: &[System] = &[
         boot_seconds: 20,
         // flushConsumerOffsetInterval.
         offsets_in_memory_ms: 10_000,
+        leads: None,
     },
     System {
         name: "apache-dledger",
@@ -70,6 +74,7 @@ pub const SYSTEMS: &[System] = &[
         boot_seconds: 90,
         // Slaves ask for them every ten seconds.
         offsets_in_memory_ms: 20_000,
+        leads: None,
     },
     System {
         name: "apache-masterslave",
@@ -77,6 +82,7 @@ pub const SYSTEMS: &[System] = &[
         replication: Replication::MasterSlave,
         boot_seconds: 90,
         offsets_in_memory_ms: 20_000,
+        leads: None,
     },
 ];
 

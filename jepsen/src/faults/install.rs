@@ -360,8 +360,9 @@ async fn vote_dance(
     let others: Vec<NodeId> = cluster.all().filter(|node| *node != first).collect();
     let [second, third, ..] = others[..] else { return doubtful("too few nodes") };
     // The third misses an election. Clients still hear from it that it does not lead: they must not wait for it.
-    for flow in flows(&[third], cluster, true) {
-        cluster.cut(flow, true);
+    let around_third = flows(&[third], cluster, true);
+    for flow in &around_third {
+        cluster.cut(*flow, true);
     }
     let mut installed = Installed { links: true, ..Installed::default() };
     cluster.kill(first).await?;
@@ -379,6 +380,10 @@ async fn vote_dance(
     installed.paused.push(leader);
     cluster.storage.power_on(voter)?;
     cluster.start_node(voter)?;
+    // Nor may it hear of the election now.
+    for flow in &around_third {
+        cluster.reset(*flow);
+    }
     cluster.heal_links();
     let refused = not_started(&[voter], cluster).await?;
     let next = elected(&[voter, third], directory).await;

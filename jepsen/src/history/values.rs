@@ -73,6 +73,8 @@ operations! {
     Heal(FaultValue) = "heal",
     /// Somebody else leads.
     Leader(LeaderValue) = "leader",
+    /// A node has led in a term, as it says itself. Written at the end of the run, without the moment.
+    Lead(LeadValue) = "lead",
     /// A part of the run begins.
     Phase(PhaseValue) = "phase",
     /// Something about the nodes that nobody asked for, as a process that ended by itself.
@@ -211,6 +213,12 @@ ferrymq_proto::body! {
     pub struct LeaderValue {
         /// Nobody leads, as far as can be seen.
         node: Option<NodeId> = "node",
+    }
+
+    #[derive(Eq, Copy)]
+    pub struct LeadValue {
+        node: NodeId = "node",
+        term: i64 = "term",
     }
 
     pub struct PhaseValue {

@@ -6,6 +6,7 @@
 #![expect(clippy::ptr_arg, reason = "all mutations have one signature, and some take events out")]
 
 mod groups;
+mod leaders;
 mod locks;
 mod message_mutants;
 mod messages;
@@ -48,6 +49,7 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "transactions", valid: transactions::valid, mutations: transactions::MUTATIONS },
     Family { name: "timers", valid: timers::valid, mutations: timers::MUTATIONS },
     Family { name: "locks", valid: locks::valid, mutations: locks::MUTATIONS },
+    Family { name: "leaders", valid: leaders::valid, mutations: leaders::MUTATIONS },
     Family { name: "topics", valid: topics::valid, mutations: topics::MUTATIONS },
 ];
 

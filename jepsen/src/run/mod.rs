@@ -24,7 +24,8 @@ use crate::client::{Java, observe};
 use crate::cluster::{Blueprint, Cluster, ClusterError, Mode, Programs, StorageKind, System};
 use crate::faults::{Nemesis, heal_everything};
 use crate::history::{
-    self, BeginValue, Event, EventType, HistoryError, NoticeValue, Op, Process, Recorder, Tally, phases,
+    self, BeginValue, Event, EventType, HistoryError, LeadValue, NoticeValue, Op, Process, Recorder, Tally,
+    phases,
 };
 use crate::plan::Plan;
 use crate::workloads::{CALL_MAX, Cast, Part, Stage, Worker, Workload};
@@ -124,6 +125,9 @@ pub async fn run(setup: &Setup) -> Result<Tally, RunError> {
     };
     // Whatever happened: nothing goes on.
     let stopped = cluster.lock().await.stop().await;
+    for (node, term) in cluster.lock().await.terms_led().unwrap_or_default() {
+        recorder.record(Process::Observer, EventType::Info, Op::Lead(LeadValue { node, term }));
+    }
     drop(cluster);
     recorder.finish().map_err(failed)?;
     carried_out?;
