@@ -6,6 +6,7 @@
 mod addresses;
 mod crossing;
 mod link;
+mod members;
 mod process;
 pub mod programs;
 pub mod storage;
@@ -305,6 +306,13 @@ impl Cluster {
     fn process(&self, node: NodeId) -> io::Result<&Process> {
         let process = self.nodes.get(usize::from(node.0)).and_then(|slot| slot.process.as_ref());
         process.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{node} does not run")))
+    }
+
+    /// What a node did by itself so far no longer counts.
+    fn forgive(&mut self, node: NodeId) {
+        if let Some(slot) = self.nodes.get_mut(usize::from(node.0)) {
+            slot.exits = 0;
+        }
     }
 
     /// Starts again whatever ended by itself. Returns who did, and what it said last.

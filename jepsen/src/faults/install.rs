@@ -1,5 +1,7 @@
 //! Makes each fault happen, and shows that it did.
 
+mod dances;
+
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -27,6 +29,10 @@ pub struct Installed {
     /// Without power: to be mounted before they start.
     dark: Vec<NodeId>,
     full: Vec<NodeId>,
+    /// Harmed on their disks: those that do not start join their group anew.
+    damaged: Vec<NodeId>,
+    /// They have nothing, so they join anew although they start.
+    are_wiped: bool,
     links: bool,
     /// Bytes that had passed the cut when it was found tight.
     passed: u64,
@@ -88,12 +94,12 @@ pub async fn install(
         }
         Means::Reset => Ok(reset(targets, cluster).await),
         Means::PowerCut => power_cut(targets, cluster).await,
-        Means::PowerDance => power_dance(targets, cluster).await,
-        Means::VoteDance => vote_dance(targets, cluster, directory).await,
+        Means::PowerDance => dances::power_dance(targets, cluster).await,
+        Means::VoteDance => dances::vote_dance(targets, cluster, directory).await,
         Means::DiskFull => disk_full(targets, cluster),
         Means::FlipBits | Means::Truncate | Means::Wipe => damage(fault.means, targets, cluster, dice).await,
-        Means::FlipDance => damage_dance(Means::FlipBits, targets, cluster, dice).await,
-        Means::WipeDance => damage_dance(Means::Wipe, targets, cluster, dice).await,
+        Means::FlipDance => dances::damage_dance(Means::FlipBits, targets, cluster, dice).await,
+        Means::WipeDance => dances::damage_dance(Means::Wipe, targets, cluster, dice).await,
         // The clients hear of it by another way.
         Means::ClientCrash => Ok(Installed::default().proved("all clients were told to forget")),
     }
@@ -140,8 +146,26 @@ pub async fn heal(
             cluster.start_node(*node)?;
         }
     }
-    let refused = not_started(&down, cluster).await?;
+    let mut refused = not_started(&down, cluster).await?;
+    if cluster.has_members() && !installed.damaged.is_empty() {
+        refused = not_joined(installed, cluster).await?;
+    }
     Ok(if refused.is_empty() { shown } else { Some(Err(refused.join("; "))) })
+}
+
+/// Lets damaged nodes join their group anew, if they do not run or have nothing.
+async fn not_joined(installed: &Installed, cluster: &mut Cluster) -> Result<Vec<String>, ClusterError> {
+    let mut refused = Vec::new();
+    for node in &installed.damaged {
+        let serves = cluster.is_running(*node) && cluster.wait_ready(*node).await.is_ok();
+        if serves && !installed.are_wiped {
+            continue;
+        }
+        if let Err(said) = cluster.rejoin(*node).await? {
+            refused.push(format!("{node} did not join again: {said}"));
+        }
+    }
+    Ok(refused)
 }
 
 /// Waits for nodes that were started. Some may refuse to, for what was done to them: that is no failure of the harness.
@@ -315,124 +339,6 @@ async fn power_cut(targets: &[NodeId], cluster: &mut Cluster) -> Result<Installe
         .judged(paused, &format!("{} stopped, their disks copied as they were, and ended", names(targets))))
 }
 
-async fn power_dance(targets: &[NodeId], cluster: &mut Cluster) -> Result<Installed, ClusterError> {
-    let Some(first) = targets.first().copied() else {
-        return Ok(Installed::default().doubtful("nobody leads"));
-    };
-    let others: Vec<NodeId> = cluster.all().filter(|node| *node != first).collect();
-    let [second, third, ..] = others[..] else { return Ok(Installed::default().doubtful("too few nodes")) };
-    cluster.pause(second)?;
-    // The others go on without it for a moment.
-    sleep(Duration::from_secs(2)).await;
-    let mut installed = power_cut(&[first], cluster).await?;
-    cluster.resume(second)?;
-    cluster.pause(third)?;
-    installed.paused.push(third);
-    installed.down.push(third);
-    Ok(installed)
-}
-
-/// For a group to elect a leader and for the name server to hear of it.
-const ELECTION_MAX: Duration = Duration::from_secs(6);
-/// For clients to find a leader and to give it what it cannot pass on.
-const LONELY: Duration = Duration::from_secs(1);
-/// For them to give up on it, and to be served by the others.
-const TOGETHER: Duration = Duration::from_millis(3500);
-
-/// Whoever of `nodes` leads, once somebody does.
-async fn elected(nodes: &[NodeId], directory: &Directory) -> Option<NodeId> {
-    let mut leader = None;
-    until_within(ELECTION_MAX, || {
-        leader = directory.leader().filter(|leader| nodes.contains(leader));
-        leader.is_some()
-    })
-    .await;
-    leader
-}
-
-async fn vote_dance(
-    targets: &[NodeId],
-    cluster: &mut Cluster,
-    directory: &Directory,
-) -> Result<Installed, ClusterError> {
-    let doubtful = |doubt: &str| Ok(Installed::default().doubtful(doubt));
-    let Some(first) = targets.first().copied() else { return doubtful("nobody leads") };
-    let others: Vec<NodeId> = cluster.all().filter(|node| *node != first).collect();
-    let [second, third, ..] = others[..] else { return doubtful("too few nodes") };
-    // The third misses an election. Clients still hear from it that it does not lead: they must not wait for it.
-    let around_third = flows(&[third], cluster, true);
-    for flow in &around_third {
-        cluster.cut(*flow, true);
-    }
-    let mut installed = Installed { links: true, ..Installed::default() };
-    cluster.kill(first).await?;
-    until(|| directory.leader() != Some(first)).await;
-    cluster.start_node(first)?;
-    cluster.wait_ready(first).await?;
-    let Some(leader) = elected(&[first, second], directory).await else {
-        return Ok(installed.doubtful("two of three elected nobody"));
-    };
-    let voter = if leader == first { second } else { first };
-    let cut = power_cut(&[voter], cluster).await?;
-    // What the leader takes now it can pass on to nobody.
-    sleep(LONELY).await;
-    cluster.pause(leader)?;
-    installed.paused.push(leader);
-    cluster.storage.power_on(voter)?;
-    cluster.start_node(voter)?;
-    // Nor may it hear of the election now.
-    for flow in &around_third {
-        cluster.reset(*flow);
-    }
-    cluster.heal_links();
-    let refused = not_started(&[voter], cluster).await?;
-    let next = elected(&[voter, third], directory).await;
-    sleep(TOGETHER).await;
-    // The first leader meets what the others agreed on, in yet another term.
-    cluster.kill(voter).await?;
-    cluster.resume(leader)?;
-    installed.paused.clear();
-    installed.down = vec![voter];
-    installed.proof = cut.proof;
-    match (&mut installed.proof, next) {
-        (Some(Ok(proof)), Some(next)) => {
-            proof.push_str(&format!("; {leader} led with {voter}, then {next} with the rest"));
-        }
-        (proof, _) => {
-            *proof = Some(Err(format!("{voter} and {third} elected nobody {}", refused.join("; "))))
-        }
-    }
-    Ok(installed)
-}
-
-/// The same, but the second has what it has on a disk that lies.
-async fn damage_dance(
-    means: Means,
-    targets: &[NodeId],
-    cluster: &mut Cluster,
-    dice: &mut Dice,
-) -> Result<Installed, ClusterError> {
-    let Some(first) = targets.first().copied() else {
-        return Ok(Installed::default().doubtful("nobody leads"));
-    };
-    let others: Vec<NodeId> = cluster.all().filter(|node| *node != first).collect();
-    let [second, third, ..] = others[..] else { return Ok(Installed::default().doubtful("too few nodes")) };
-    cluster.kill(third).await?;
-    // The others go on without it for a moment.
-    sleep(Duration::from_secs(2)).await;
-    let damaged = damage(means, &[second], cluster, dice).await?;
-    cluster.kill(first).await?;
-    for node in [second, third] {
-        cluster.start_node(node)?;
-    }
-    let refused = not_started(&[second, third], cluster).await?;
-    let mut installed = Installed { down: vec![first], proof: damaged.proof, ..Installed::default() };
-    if let (Some(Ok(proof)), false) = (&mut installed.proof, refused.is_empty()) {
-        proof.push_str(&format!("; {}", refused.join("; ")));
-    }
-    Ok(installed)
-}
-
 fn disk_full(targets: &[NodeId], cluster: &Cluster) -> Result<Installed, ClusterError> {
     let mut filled = 0;
     for node in targets {
@@ -450,6 +356,8 @@ async fn damage(
     dice: &mut Dice,
 ) -> Result<Installed, ClusterError> {
     let mut installed = kill(targets, cluster).await?;
+    installed.damaged = targets.to_vec();
+    installed.are_wiped = means == Means::Wipe;
     for node in targets {
         let folder = cluster.storage.folder(*node);
         let damaged = match means {
