@@ -71,10 +71,9 @@ impl Java {
             return Err(io::Error::other("the Java client has no pipes"));
         };
         let mut answers = BufReader::new(output);
-        let mut first = String::new();
-        let ready = timeout(READY_MAX, answers.read_line(&mut first)).await;
-        if !ready.is_ok_and(|read| read.is_ok()) || first.trim() != "ready" {
-            return Err(io::Error::other(format!("the Java client did not start: {}", first.trim())));
+        let ready = timeout(READY_MAX, is_ready(&mut answers)).await;
+        if !matches!(ready, Ok(Ok(true))) {
+            return Err(io::Error::other("the Java client did not start"));
         }
         let waiting = Waiting::default();
         let (lines, calls) = mpsc::channel(CALLS_MAX);
@@ -176,6 +175,18 @@ fn number(word: Option<&str>) -> Result<QueueOffset, CallError> {
 fn bytes_of(digits: &str) -> Option<Bytes> {
     let pairs = digits.as_bytes().chunks(2);
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+/// Reads until the process says that it is ready; its libraries may speak first. False when it has ended.
+async fn is_ready(answers: &mut BufReader<ChildStdout>) -> io::Result<bool> {
+    let mut line = String::new();
+    while line.trim() != "ready" {
+        line.clear();
+        if answers.read_line(&mut line).await? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn write(mut calls: mpsc::Receiver<String>, mut input: ChildStdin) {
