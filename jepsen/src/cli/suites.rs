@@ -125,13 +125,15 @@ fn cases(options: &SuiteOptions, ours: bool) -> Box<dyn Iterator<Item = Case> + 
             .take(if ours { count } else { 0 })
             .filter(|control| is_wanted(control.number))
             .collect();
-        chosen.into_iter().flat_map(move |control| {
-            (0..seeds).map(move |at| Case {
+        // One seed of each, and then the next: a suite that is ended early has tried them all alike.
+        (0..seeds).flat_map(move |at| {
+            let case = move |control: &&Control| Case {
                 name: control.number.to_owned(),
                 seed: seed + at,
                 words: control.words(),
                 needs_wrong_broker: control.needs_wrong_broker(),
-            })
+            };
+            chosen.iter().map(case).collect::<Vec<_>>()
         })
     };
     match options.suite {
