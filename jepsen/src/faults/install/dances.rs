@@ -98,7 +98,7 @@ pub(super) async fn vote_dance(
             proof.push_str(&format!("; {leader} led with {voter}, then {next} with the rest"));
         }
         (proof, _) => {
-            *proof = Some(Err(format!("{voter} and {third} elected nobody {}", refused.join("; "))))
+            *proof = Some(Err(format!("{voter} and {third} elected nobody {}", refused.join("; "))));
         }
     }
     Ok(installed)
