@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod abstention;
+mod alertness;
 mod answer;
 mod app;
 mod bootstrap;

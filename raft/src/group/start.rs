@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Engine, Group, GroupHandle, LogParts, Shared, identity, preference};
 use crate::abstention::Abstention;
+use crate::alertness::Alertness;
 use crate::app::App;
 use crate::bootstrap;
 use crate::checkpoint::Checkpoints;
@@ -168,11 +169,15 @@ async fn start(
         tokio::spawn(quarantine.run());
     }
     tokio::spawn(inspection::run(log.clone(), injured));
+    let alertness = Alertness::new();
+    tokio::spawn(alertness.clone().run());
     let host = Host {
         identity: host,
         raft: raft.clone(),
         links: links.clone(),
         abstention: abstention.clone(),
+        alertness,
+        patience: settings.timing.election_max * 2,
         log: log.clone(),
         proposer: proposer.clone(),
         introduction: introducing(&settings, &meta, &raft, &log),

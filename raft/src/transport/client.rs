@@ -18,7 +18,7 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, Snapshot};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::PollSender;
@@ -30,7 +30,7 @@ use ferrymq_storage::unsafe_modes::{UnsafeMode, is_on};
 
 use super::links::Links;
 use super::passport::{Identity, Passport};
-use super::session::{Session, describe};
+use super::session::{Session, decode, describe, encode};
 use super::{
     CONNECTION_WINDOW_BYTES, HTTP_FRAME_BYTES, LOG_PART_BYTES_MAX, MESSAGE_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX,
     STREAM_WINDOW_BYTES,
@@ -42,6 +42,8 @@ use crate::types::{Member, NodeId, Types, Vote};
 /// Of a checkpoint, in one message.
 const SNAPSHOT_PART_BYTES: usize = 1 << 20;
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// To one peer. One that owes so many is heard again with the next reply.
+const HEARTBEATS_IN_FLIGHT_MAX: usize = 16;
 
 /// What a connection is for. Each has its own, so that none waits behind another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +94,11 @@ impl Peers {
             .connect_lazy();
         channels.insert(key, channel.clone());
         Ok(channel)
+    }
+
+    fn peer(&self, target: NodeId, member: &Member, purpose: Purpose) -> Peer {
+        let heartbeats = Arc::new(Semaphore::new(HEARTBEATS_IN_FLIGHT_MAX));
+        Peer { peers: self.clone(), target, member: member.clone(), purpose, heartbeats }
     }
 
     fn client(&self, address: &str, purpose: Purpose) -> Result<RaftClient<Channel>, String> {
@@ -150,11 +157,11 @@ impl RaftNetworkFactory<Types> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, target: NodeId, member: &Member) -> Peer {
-        Peer { peers: self.clone(), target, member: member.clone(), purpose: Purpose::Frames }
+        self.peer(target, member, Purpose::Frames)
     }
 
     async fn new_heartbeat_client(&mut self, target: NodeId, member: &Member) -> Peer {
-        Peer { peers: self.clone(), target, member: member.clone(), purpose: Purpose::Control }
+        self.peer(target, member, Purpose::Control)
     }
 }
 
@@ -166,6 +173,8 @@ pub(crate) struct Peer {
     member: Member,
     /// Of the connection on which frames go.
     purpose: Purpose,
+    /// Room for those on their way.
+    heartbeats: Arc<Semaphore>,
 }
 
 impl Peer {
@@ -209,6 +218,29 @@ impl Peer {
         let replies = settle(timeout(patience, opening).await)?;
         let link = (Arc::clone(&self.peers.inner.links), self.member.name.clone());
         Ok(Session::new(input, PollSender::new(sender), replies, patience, link))
+    }
+}
+
+impl Peer {
+    /// Says once that this leader is there. Whoever gives up waiting for the reply leaves the call on its way: also a late one
+    /// tells the follower what it must know.
+    async fn heartbeat<S>(&self, mut input: S) -> Result<StreamAppendResult<Types>, String>
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + Unpin,
+    {
+        let request = input.next().await.ok_or("a heartbeat without a request")?;
+        let place = Arc::clone(&self.heartbeats).try_acquire_owned();
+        let place = place.map_err(|_| "it does not reply to those before")?;
+        let mut client = self.client(self.purpose)?;
+        let message = self.passport().stamp(encode(request)?);
+        let patience = self.peers.inner.patience;
+        let call = tokio::spawn(async move {
+            let reply = settle(timeout(patience, client.heartbeat(message)).await);
+            drop(place);
+            reply
+        });
+        let reply = call.await.map_err(|error| error.to_string())??;
+        decode(reply).ok_or_else(|| "a reply without content".into())
     }
 }
 
@@ -281,6 +313,11 @@ impl NetStreamAppend<Types> for Peer {
             if is_on(UnsafeMode::AckBeforeQuorum) {
                 let believed: BoxStream<'s, _> = Box::pin(self.believe(input));
                 return Ok(believed);
+            }
+            if self.purpose == Purpose::Control {
+                let reply = self.heartbeat(input).await.map_err(unreachable);
+                let replies: BoxStream<'s, _> = Box::pin(stream::iter([reply]));
+                return Ok(replies);
             }
             let session = self.open_session(input).await.map_err(unreachable)?;
             let session: BoxStream<'s, _> = Box::pin(session);

@@ -9,10 +9,11 @@ use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::mend::UnitsError;
 use ferrymq_storage::{Log, ReadError};
 use futures_util::{Stream, StreamExt};
-use openraft::Snapshot;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderRequest, VoteRequest,
 };
+use openraft::{Instant, ServerState, Snapshot};
 use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
@@ -25,6 +26,7 @@ use super::{
     CONNECTION_WINDOW_BYTES, HTTP_FRAME_BYTES, LOG_PART_BYTES_MAX, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES,
 };
 use crate::abstention::Abstention;
+use crate::alertness::Alertness;
 use crate::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 use crate::entry::{Entry, Frame};
 use crate::proposer::Proposer;
@@ -47,6 +49,9 @@ pub(crate) struct Host {
     pub raft: RaftHandle,
     pub links: Arc<Links>,
     pub abstention: Arc<Abstention>,
+    pub alertness: Alertness,
+    /// How long a leader may be without a majority until others may be elected.
+    pub patience: Duration,
     pub log: Log,
     pub proposer: Proposer,
     /// What this node says of itself.
@@ -75,6 +80,20 @@ pub(crate) async fn serve(
         .add_service(service)
         .serve_with_incoming_shutdown(connections(listener), stop)
         .await
+}
+
+impl Host {
+    /// Whether nobody should be elected now: a leader that a majority has answered lately is only slow, as is all that this
+    /// process does when it wakes up.
+    fn stands_by_its_leader(&self) -> bool {
+        if self.alertness.is_waking() {
+            return true;
+        }
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let acked = metrics.last_quorum_acked.as_ref().filter(|_| metrics.state == ServerState::Leader);
+        acked.is_some_and(|acked| acked.elapsed() < self.patience)
+    }
 }
 
 /// Lets a call in, or turns it away before anything of it is read.
@@ -143,12 +162,27 @@ impl Raft for Host {
         Ok(Response::new(Box::pin(replies)))
     }
 
+    async fn heartbeat(
+        &self,
+        request: Request<proto::AppendRequest>,
+    ) -> Result<Response<proto::AppendReply>, Status> {
+        caller(&request)?;
+        let request = decode_append(request.into_inner()).map_err(Status::invalid_argument)?;
+        let requests = Box::pin(futures_util::stream::once(async { request }));
+        let reply = self.raft.stream_append(requests).boxed().next().await;
+        let reply = reply.ok_or_else(|| stopped("it does not reply"))?.map_err(stopped)?;
+        Ok(Response::new(encode_reply(&reply)))
+    }
+
     async fn vote(&self, request: Request<proto::VoteRequest>) -> Result<Response<proto::VoteReply>, Status> {
         caller(&request)?;
         if let Some(reason) = self.abstention.reason() {
             return Err(Status::failed_precondition(reason));
         }
         let message = request.into_inner();
+        if message.is_rehearsal && !message.is_transfer && self.stands_by_its_leader() {
+            return Err(Status::failed_precondition("the leader had no chance to be heard"));
+        }
         let vote = message.vote.ok_or_else(|| Status::invalid_argument("a request without a vote"))?;
         let mut asked = VoteRequest::new(vote.into(), message.last.map(Into::into));
         asked.leadership_transfer = message.is_transfer;

@@ -146,7 +146,7 @@ where
     }
 }
 
-fn encode(request: AppendEntriesRequest<Types>) -> Result<proto::AppendRequest, String> {
+pub(super) fn encode(request: AppendEntriesRequest<Types>) -> Result<proto::AppendRequest, String> {
     let mut frames = VecDeque::new();
     for entry in request.entries {
         match entry.payload {
@@ -162,7 +162,7 @@ fn encode(request: AppendEntriesRequest<Types>) -> Result<proto::AppendRequest, 
     })
 }
 
-fn decode(reply: proto::AppendReply) -> Option<StreamAppendResult<Types>> {
+pub(super) fn decode(reply: proto::AppendReply) -> Option<StreamAppendResult<Types>> {
     Some(match reply.outcome? {
         Outcome::Matched(id) => Ok(Some(id.into())),
         Outcome::MatchedNothing(_) => Ok(None),
