@@ -8,34 +8,29 @@
 mod damage;
 #[path = "raft_group/group.rs"]
 mod group;
+#[path = "raft_group/handovers.rs"]
+mod handovers;
 #[path = "raft_group/load.rs"]
 mod load;
 #[path = "raft_group/members.rs"]
 mod members;
+#[path = "raft_group/moments.rs"]
+mod moments;
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ferrymq_proto::headers::DeleteTopic;
 use group::{Group, NODES, insist};
+use handovers::{report, rounds};
 use load::{Load, check, make_readers};
-
-fn report(what: &str, mut times: Vec<Duration>) {
-    times.sort();
-    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
-    println!("{what}: {} times, p50 {:?}, p99 {:?}, max {:?}", times.len(), at(0.5), at(0.99), at(1.0));
-}
-
-fn kills() -> usize {
-    std::env::var("FERRYMQ_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
-}
 
 async fn kill_leaders(settings: &str) {
     let mut group = Group::started(settings);
     make_readers(&group).await;
     let load = Load::start(&group);
     let mut times = Vec::new();
-    for _ in 0..kills() {
+    for _ in 0..rounds() {
         load.wait_for_more(100).await;
         let leader = load.leader.load(Ordering::Relaxed);
         let (since, killed) = (load.count(), Instant::now());
@@ -78,23 +73,6 @@ async fn all_nodes_killed_at_once_come_back_with_everything() {
     let acked = load.end().await;
     check(&group, &acked).await;
     println!("all killed: acknowledged again after {:?}", first.map(|first| first.at - began));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_stops_hands_over_first() {
-    let mut group = Group::started("");
-    make_readers(&group).await;
-    let load = Load::start(&group);
-    load.wait_for_more(100).await;
-    let leader = load.leader.load(Ordering::Relaxed);
-    let (since, stopped) = (load.count(), Instant::now());
-    group.stop(leader);
-    let first = load.first_not_by(leader, since).await.at - stopped;
-    group.start(leader);
-    load.wait_for_more(50).await;
-    let acked = load.end().await;
-    check(&group, &acked).await;
-    println!("stop to next acknowledgement elsewhere: {first:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

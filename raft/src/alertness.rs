@@ -28,6 +28,8 @@ struct Shared {
     last_look: AtomicU64,
     /// 0: there was none.
     last_stall: AtomicU64,
+    /// A leader; 0: never.
+    last_heard: AtomicU64,
 }
 
 impl Alertness {
@@ -54,9 +56,20 @@ impl Alertness {
         }
     }
 
+    /// A leader was heard.
+    pub fn hear(&self) {
+        self.shared.last_heard.store(self.micros(), Ordering::Relaxed);
+    }
+
     /// Whether this process did not run a moment ago.
     pub fn is_waking(&self) -> bool {
         self.is_waking_at(self.micros())
+    }
+
+    /// Whether a leader was heard not longer ago.
+    pub fn has_heard_within(&self, time: Duration) -> bool {
+        let heard = self.shared.last_heard.load(Ordering::Relaxed);
+        heard > 0 && !is_longer(heard, self.micros(), time)
     }
 
     fn is_waking_at(&self, now: u64) -> bool {

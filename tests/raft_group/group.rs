@@ -200,11 +200,15 @@ impl Group {
         process.wait().unwrap();
     }
 
+    pub fn signal(&self, number: usize, signal: Signal) {
+        let process = self.processes[number].as_ref().unwrap();
+        kill_process(Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap(), signal).unwrap();
+    }
+
     /// Stops a node in order.
     pub fn stop(&mut self, number: usize) {
+        self.signal(number, Signal::TERM);
         let mut process = self.processes[number].take().unwrap();
-        let pid = Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
         assert!(process.wait().unwrap().success(), "n{number} did not stop in order");
     }
 
@@ -257,23 +261,30 @@ fn end_of(log: &[u8]) -> usize {
     at
 }
 
-pub async fn send(client: &Client, queue: i32, body: &str) -> Result<QueueOffset, CallError> {
-    let header = SendMessage {
+/// To a queue, with these properties.
+pub fn message(queue: i32, sys_flag: i32, properties: &[(&str, &str)]) -> SendMessage {
+    let properties: String =
+        properties.iter().map(|(name, value)| format!("{name}\u{1}{value}\u{2}")).collect();
+    SendMessage {
         producer_group: "producers".into(),
         topic: TOPIC.into(),
         default_topic: "TBW102".into(),
         default_topic_queue_nums: QUEUES,
         queue_id: QueueId(queue),
-        sys_flag: 0,
+        sys_flag,
         born_timestamp: Timestamp(1),
         flag: 0,
-        properties: None,
+        properties: (!properties.is_empty()).then(|| properties.into()),
         reconsume_times: 0,
         unit_mode: false,
         batch: false,
         max_reconsume_times: None,
         broker_name: None,
-    };
+    }
+}
+
+pub async fn send(client: &Client, queue: i32, body: &str) -> Result<QueueOffset, CallError> {
+    let header = message(queue, 0, &[]);
     let (reply, _) = client.call(&header, Bytes::copy_from_slice(body.as_bytes())).await?;
     Ok(reply.queue_offset)
 }

@@ -39,6 +39,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Of one connection: frames, a heartbeat, votes, and what is being given up.
 const STREAMS_MAX: u32 = 64;
 const HEADERS_BYTES_MAX: u32 = 16 << 10;
+/// Whoever has slept has so many times the patience.
+const WAKING_PATIENCES: u32 = 3;
 
 pub(crate) type RaftHandle = openraft::Raft<Types, crate::state_machine::StateMachine>;
 
@@ -83,16 +85,17 @@ pub(crate) async fn serve(
 }
 
 impl Host {
-    /// Whether nobody should be elected now: a leader that a majority has answered lately is only slow, as is all that this
-    /// process does when it wakes up.
+    /// Whether nobody should be elected now: a leader that a majority has answered lately is only slow, and whoever has just woken
+    /// up could not hear it. Where processes always wake up late, somebody must be elected all the same.
     fn stands_by_its_leader(&self) -> bool {
-        if self.alertness.is_waking() {
-            return true;
-        }
+        let is_waking = self.alertness.is_waking();
+        let patience = if is_waking { self.patience * WAKING_PATIENCES } else { self.patience };
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
-        let acked = metrics.last_quorum_acked.as_ref().filter(|_| metrics.state == ServerState::Leader);
-        acked.is_some_and(|acked| acked.elapsed() < self.patience)
+        if metrics.state == ServerState::Leader {
+            return metrics.last_quorum_acked.as_ref().is_some_and(|acked| acked.elapsed() < patience);
+        }
+        is_waking && self.alertness.has_heard_within(patience)
     }
 }
 
@@ -167,6 +170,7 @@ impl Raft for Host {
         request: Request<proto::AppendRequest>,
     ) -> Result<Response<proto::AppendReply>, Status> {
         caller(&request)?;
+        self.alertness.hear();
         let request = decode_append(request.into_inner()).map_err(Status::invalid_argument)?;
         let requests = Box::pin(futures_util::stream::once(async { request }));
         let reply = self.raft.stream_append(requests).boxed().next().await;
