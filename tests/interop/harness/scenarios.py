@@ -3,7 +3,7 @@
 import time
 from typing import Callable, NamedTuple
 
-from harness import answers, decode, differential, mqadmin, stores
+from harness import answers, decode, differential, examples, mqadmin, stores
 from harness.clients import CLIENTS, Driver
 from harness.processes import POLL_S, Failure, wait_until
 from harness.servers import ROUTE_S
@@ -171,6 +171,7 @@ SCENARIOS = [
              "Apache's decoders read what they wrote themselves and all frames in tests/compat"),
     Scenario("differential", frozenset(), ("command", "record"), differential.run,
              "generated headers and records are decoded alike by Apache's decoders and ours"),
+    Scenario("examples", frozenset(), examples.CLIENTS, examples.run, "the programs of examples/, against `ferrymq dev`"),
     Scenario("stores", frozenset(), ("stop", "kill"), stores.run,
              "a store goes from Apache's broker to ours and back, with all its messages"),
 ]
