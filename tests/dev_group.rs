@@ -273,3 +273,54 @@ fn one_node_alone() {
     );
     assert!(!metrics.contains("ferrymq_raft"), "{metrics}");
 }
+
+/// The lines of the blocks that begin with "```" and `language` alone.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(bool, String)> = None;
+    for line in page.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(of), None) => open = Some((of == language, String::new())),
+            (Some(_), Some((is_wanted, text))) => {
+                if *is_wanted {
+                    blocks.push(std::mem::take(text));
+                }
+                open = None;
+            }
+            (None, Some((_, text))) => *text += &format!("{line}\n"),
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_tutorial_does_what_it_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tutorial.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let dev = Dev::start("3");
+    let properties = blocks(&page, "properties");
+    assert_eq!(properties.len(), 1);
+    std::fs::write(dev.folder.path().join("n0.conf"), &properties[0]).unwrap();
+    let mut run = 0;
+    for line in blocks(&page, "").iter().flat_map(|block| block.lines()) {
+        let command = line.strip_prefix("ferrymq ").unwrap_or_else(|| panic!("no command: {line}"));
+        // What starts servers was done by hand here, and has tests of its own.
+        if command == "dev" || command == "broker -c n0.conf" {
+            continue;
+        }
+        let code = dev.code(command);
+        // After `node kill` a node is missing for a while, and the leader for a moment; and nobody has consumed as a group.
+        let usual: &[i32] = match command {
+            "cluster status" => &[0, 3, 4],
+            "group lag orders-consumer" => &[0, 6],
+            _ => &[0],
+        };
+        assert!(usual.contains(&code), "ferrymq {command} ended with {code}");
+        run += 1;
+        if command.starts_with("topic create") {
+            until("the route", || dev.code("topic route orders") == 0);
+        }
+    }
+    assert!(run >= 10, "only {run} commands");
+}
