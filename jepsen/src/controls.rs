@@ -42,7 +42,7 @@ controls! {
     "NC7" Some("blind-resend"), "a message whose answer was lost is sent again (the harness's own)",
         "--nemesis drop-replies" => "duplicate";
     "NC8" Some("serve-uncommitted"), "reads see what no quorum has",
-        "--nemesis partition-primary" => "dirty-read" "inconsistent-offset";
+        "--nemesis partition-primary --nemesis-interval 5 --concurrency 8n --rate 1500" => "dirty-read" "inconsistent-offset";
     "NC9" Some("skip-crc"), "checksums are not checked",
         "--nemesis corrupt-flip" => "corrupt" "divergence";
     "NC10" Some("truncate-at-bad-crc"), "a damaged log is cut off instead of fetched",

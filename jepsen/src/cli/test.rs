@@ -82,11 +82,8 @@ pub fn carry_out(
     }
     let plan = &chosen.plan;
     let name = format!("{}-{}", plan.system, plan.workload);
-    let folder = std::path::absolute(store).unwrap_or_else(|_| store.to_owned()).join(name).join(format!(
-        "{}-{}",
-        results::utc_now(),
-        plan.seed
-    ));
+    let store = std::path::absolute(store).unwrap_or_else(|_| store.to_owned()).join(name);
+    let folder = new_folder(&store, &format!("{}-{}", results::utc_now(), plan.seed))?;
     let setup = Setup {
         plan: plan.clone(),
         system: chosen.system,
@@ -109,6 +106,24 @@ pub fn carry_out(
         let _ = fs::remove_dir_all(outcome.folder.join("data"));
     }
     Ok(outcome)
+}
+
+/// A folder that was not there. Another run of the same seed may have begun in the same second.
+fn new_folder(store: &Path, name: &str) -> Result<PathBuf, Refusal> {
+    let failed = |error: std::io::Error| {
+        Refusal::unknown(format!("the run cannot be written to {}: {error}", store.display()))
+    };
+    fs::create_dir_all(store).map_err(failed)?;
+    let mut folder = store.join(name);
+    for number in 2.. {
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                folder = store.join(format!("{name}-{number}"));
+            }
+            other => return other.map(|()| folder).map_err(failed),
+        }
+    }
+    Ok(folder)
 }
 
 /// Writes the results and the report of a run.

@@ -90,7 +90,7 @@ pub struct Setup {
     pub mode: Mode,
     pub workload: &'static Workload,
     pub programs: Programs,
-    /// Of this run; it does not exist yet.
+    /// Of this run alone; it is empty.
     pub folder: PathBuf,
     /// Tell how it goes while it goes.
     pub progress: bool,
