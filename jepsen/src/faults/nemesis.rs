@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::install::{self, Installed};
 use super::{Fault, Means, Target};
@@ -13,6 +13,9 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::dice::Dice;
 use crate::history::{EventType, FaultValue, NodeId, Op, Process, Recorder};
 use crate::plan::Planned;
+
+/// For a group to elect a leader and for the name server to hear of it, on a busy machine.
+const ELECTION_MAX: Duration = Duration::from_secs(8);
 
 #[derive(Debug)]
 pub struct Nemesis {
@@ -61,6 +64,9 @@ impl Nemesis {
         self.number += 1;
         let mut value =
             FaultValue { fault: fault.name.to_owned(), number: self.number, ..FaultValue::default() };
+        if fault.target == Target::Primary {
+            self.await_leader().await;
+        }
         self.record(EventType::Invoke, Op::Fault(value.clone()));
         let mut cluster = self.cluster.lock().await;
         let nodes = cluster.blueprint.nodes;
@@ -92,6 +98,13 @@ impl Nemesis {
         value.proof = Some(proof);
         self.record(EventType::Info, Op::Fault(value.clone()));
         Ok(Some((value, installed)))
+    }
+
+    /// The fault before this one may have left a group that still elects.
+    async fn await_leader(&self) {
+        let mut leader = self.directory.leader.clone();
+        // If nobody leads for so long, the fault finds nobody, and says so.
+        let _ = timeout(ELECTION_MAX, leader.wait_for(Option::is_some)).await;
     }
 
     async fn end(&self, mut value: FaultValue, mut installed: Installed) -> Result<(), ClusterError> {

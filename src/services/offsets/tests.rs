@@ -3,6 +3,11 @@ use std::fmt::Write as _;
 use ferrymq_proto::position::Timestamp;
 
 use super::*;
+use crate::config::broker::{BROKER, BrokerConfig};
+use crate::config::desk::BrokerDesk;
+use crate::config::sources::{Sources, load};
+use crate::node::Node;
+use crate::replication::rehearsal::Rehearsal;
 use crate::state::Reply;
 
 fn topic(name: &str) -> TopicName {
@@ -154,4 +159,33 @@ fn a_request_says_where_a_reset_leads() {
     assert_eq!(target(Some(-1), -7), Target::End);
     assert_eq!(target(Some(0), -1), Target::Offset(QueueOffset(0)));
     assert_eq!(target(Some(-5), 1), Target::Offset(QueueOffset(-5)), "out of every range");
+}
+
+/// A leader that did not hear of its followers for a moment may not propose; when nobody else has led meanwhile, it still has
+/// all that was committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_leader_could_not_replicate_for_a_moment_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = format!("storePathRootDir={}", folder.path().display());
+    let small =
+        ["mappedFileSizeCommitLog=4194304".to_owned(), "diskSpaceWarningLevelRatio=99".to_owned(), root];
+    let loaded = load(&BROKER, &Sources { settings: small.into(), ..Sources::default() });
+    let mut config: BrokerConfig = loaded.written.config().clone();
+    config.network.bind_address = std::net::Ipv4Addr::LOCALHOST.into();
+    config.network.listen_port = 0;
+    let node =
+        Node::start(&config, Arc::new(BrokerDesk::new(&BROKER, loaded.written))).await.expect("a node");
+    let (rehearsal, writer, tables) = Rehearsal::begin();
+    let archive = node.broker().archive.clone();
+    let offsets = Offsets::new(tables.clone(), writer, archive, Live::from(config.offsets.clone()), 0);
+    offsets.commit("g", &topic("orders"), QueueId(0), QueueOffset(7));
+    rehearsal.fail(Some(NotStored::NotLeader));
+    offsets.flush().await;
+    assert_eq!(offsets.find("g", "orders", QueueId(0)), Some(QueueOffset(7)));
+    rehearsal.fail(None);
+    offsets.flush().await;
+    assert_eq!(tables.read().offsets().find("g", "orders", QueueId(0)), Some(QueueOffset(7)));
+    offsets.commit("g", &topic("orders"), QueueId(0), QueueOffset(8));
+    offsets.forget_pending();
+    assert_eq!(offsets.find("g", "orders", QueueId(0)), Some(QueueOffset(7)));
 }
