@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments, 255 the harness itself failed.
 
+mod cases;
 mod check;
 mod export;
 mod options;

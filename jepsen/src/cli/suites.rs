@@ -13,12 +13,11 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use ferrymq_proto::json::{self, Dialect};
 
+use super::cases::{Case, cases, needs_images};
 use super::options::{STORE, system};
 use super::{CRASHED, INVALID, Refusal, UNKNOWN, VALID, results};
 use crate::cluster::Replication;
 use crate::cluster::storage;
-use crate::controls::{CONTROLS, Control};
-use crate::faults::Fault;
 use crate::report::summary;
 use crate::run;
 
@@ -30,6 +29,8 @@ pub enum Suite {
     Nightly,
     /// Each negative control
     Controls,
+    /// Every plan that once found something
+    Regressions,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -84,15 +85,6 @@ ferrymq_proto::body! {
     }
 }
 
-/// One test of a suite.
-#[derive(Clone, Debug)]
-struct Case {
-    name: String,
-    seed: u64,
-    words: Vec<String>,
-    needs_wrong_broker: bool,
-}
-
 fn parse_time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text} is no time: 90s, 12m or 8h");
     let unit = text.chars().last().ok_or_else(wrong)?;
@@ -104,98 +96,6 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
     Ok(Duration::from_secs(number.saturating_mul(seconds)))
-}
-
-fn case(name: &str, seed: u64, line: &str) -> Case {
-    Case {
-        name: name.to_owned(),
-        seed,
-        words: line.split_whitespace().map(str::to_owned).collect(),
-        needs_wrong_broker: false,
-    }
-}
-
-/// The tests of a suite; the nightly one has no end.
-fn cases(options: &SuiteOptions, ours: bool) -> Box<dyn Iterator<Item = Case> + Send> {
-    let (seed, wanted) = (options.seed, &options.controls);
-    let controls = |count: usize, seeds: u64| {
-        let is_wanted = |number: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == number);
-        let chosen: Vec<&Control> = CONTROLS
-            .iter()
-            .take(if ours { count } else { 0 })
-            .filter(|control| is_wanted(control.number))
-            .collect();
-        // One seed of each, and then the next: a suite that is ended early has tried them all alike.
-        (0..seeds).flat_map(move |at| {
-            let case = move |control: &&Control| Case {
-                name: control.number.to_owned(),
-                seed: seed + at,
-                words: control.words(),
-                needs_wrong_broker: control.needs_wrong_broker(),
-            };
-            chosen.iter().map(case).collect::<Vec<_>>()
-        })
-    };
-    match options.suite {
-        Suite::Pr => {
-            // As many faults as in a long run, close to each other: what shows, shows soon.
-            let test = |name: &str, seconds: u32, line: &str| {
-                case(name, seed, &format!("{line} --time-limit {seconds} --nemesis-interval 4"))
-            };
-            let tests = [
-                test("kill", 25, "--workload queue --nemesis kill-primary --rate 3000"),
-                test(
-                    "partition and pause",
-                    25,
-                    "--workload queue --nemesis partition-primary,pause-primary --rate 3000",
-                ),
-                test("offsets under kill", 20, "--workload offset --nemesis kill-primary"),
-                test("transactions under kill", 20, "--workload tx --nemesis kill-primary --rate 200"),
-                test("power cut of all", 25, "--workload queue --nemesis powercut-all --rate 3000"),
-            ];
-            Box::new(tests.into_iter().chain(controls(3, 1)))
-        }
-        Suite::Controls => Box::new(controls(CONTROLS.len(), options.control_seeds)),
-        Suite::Nightly => Box::new((seed..).flat_map(nightly_round)),
-    }
-}
-
-/// Every workload and every package. Most tests send as fast as the group takes it, and a third of them cuts the power: what a
-/// group loses it loses under load. Faults follow each other closely.
-fn nightly_round(seed: u64) -> impl Iterator<Item = Case> {
-    const ROUND: &[(&str, &str)] = &[
-        ("queue", "powercut"),
-        ("queue", "kill"),
-        ("queue", "partition,pause"),
-        ("recover", "powercut,kill-all"),
-        ("offset", "kill,partition-primary,pause-primary"),
-        ("queue", "powercut,partition-primary"),
-        ("queue", "kill,pause,partition,slow,replies,client"),
-        ("tx", "kill-primary,pause-primary"),
-        ("queue", "powercut-all,powercut-primary,powercut-voter,powercut-dance"),
-        ("recover", "kill,pause"),
-        ("group", "kill-primary,client-crash,partition-clients"),
-        ("queue", "powercut"),
-        ("queue", "partition"),
-        ("timer", "kill-primary,pause-one"),
-        ("recover", "powercut,pause"),
-        ("queue", "corrupt,wipe"),
-        ("orderly", "kill-primary,partition-primary"),
-        ("queue", "kill,powercut"),
-        ("offset", "powercut-all,powercut-primary"),
-        ("queue", "disk"),
-        ("meta", "kill-primary,partition-namesrv"),
-    ];
-    ROUND.iter().map(move |(workload, nemesis)| {
-        let name = format!("{workload} under {nemesis}");
-        let load = if matches!(*workload, "queue" | "recover") {
-            "--rate 3000 --concurrency 16n"
-        } else {
-            "--rate 600"
-        };
-        let rhythm = "--time-limit 60 --nemesis-interval 4";
-        case(&name, seed, &format!("--workload {workload} --nemesis {nemesis} {rhythm} {load}"))
-    })
 }
 
 pub fn test_all(options: &SuiteOptions) -> Result<u8, Refusal> {
@@ -323,10 +223,6 @@ impl Running<'_> {
     }
 }
 
-fn needs_images(case: &Case) -> bool {
-    case.words.iter().flat_map(|word| word.split(',')).flat_map(Fault::named).any(Fault::needs_images)
-}
-
 /// 255 before 2 before 1 before 0.
 fn worst(done: &[Done]) -> u8 {
     let has = |code: u8| done.iter().any(|done| done.code == i64::from(code));
@@ -358,14 +254,11 @@ fn carry_out(options: &SuiteOptions, case: &Case, folder: &Path) -> Result<Done,
     let program = std::env::current_exe().map_err(|error| Refusal::crashed(error.to_string()))?;
     let store = folder.join("runs");
     let mut command = Command::new(program);
-    command.arg("test");
-    if !case.words.iter().any(|word| word == "--system") {
-        command.args(["--system", &options.system]);
-        if let Some(mode) = &options.mode {
-            command.args(["--mode", mode]);
-        }
+    match &case.plan {
+        Some(plan) => drop(command.args(["replay", "--plan"]).arg(plan)),
+        None => choose_system(&mut command, options, case),
     }
-    command.args(&case.words).arg("--store").arg(&store).args(["--seed", &case.seed.to_string()]);
+    command.args(&case.words).arg("--store").arg(&store);
     let wrong = options.wrong_ferrymq.as_ref().filter(|_| case.needs_wrong_broker);
     if let Some(ferrymq) = wrong.or(options.ferrymq.as_ref()) {
         command.arg("--ferrymq").arg(ferrymq);
@@ -386,8 +279,21 @@ fn carry_out(options: &SuiteOptions, case: &Case, folder: &Path) -> Result<Done,
     })
 }
 
+fn choose_system(command: &mut Command, options: &SuiteOptions, case: &Case) {
+    command.arg("test");
+    if !case.words.iter().any(|word| word == "--system") {
+        command.args(["--system", &options.system]);
+        if let Some(mode) = &options.mode {
+            command.args(["--mode", mode]);
+        }
+    }
+    command.args(["--seed", &case.seed.to_string()]);
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::cases::regressions;
+    use super::super::test::load_plan;
     use super::*;
 
     #[test]
@@ -408,6 +314,17 @@ mod tests {
         assert_eq!(parse_time("90s"), Ok(Duration::from_secs(90)));
         for wrong in ["", "12", "m", "-1h", "1d"] {
             assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn plans_can_be_read() {
+        let plans = regressions();
+        assert!(!plans.is_empty());
+        for case in plans {
+            let plan = load_plan(&case.plan.expect("a plan"))
+                .unwrap_or_else(|refusal| panic!("{}", refusal.sentence));
+            assert_eq!(plan.seed.cast_unsigned(), case.seed);
         }
     }
 

@@ -157,10 +157,10 @@ impl Java {
         self.call(&format!("commit {queue} {group} {offset}")).await.map(drop)
     }
 
-    /// `None`: the broker knows of no offset.
+    /// `None`: the broker knows of no offset. This client asks for 0 in that case, and nobody ever commits 0.
     pub async fn fetch(&self, group: &str, queue: QueueId) -> Result<Option<QueueOffset>, CallError> {
         let offset = number(Some(&self.call(&format!("fetch {queue} {group}")).await?))?;
-        Ok(Some(offset).filter(|offset| offset.0 >= 0))
+        Ok(Some(offset).filter(|offset| offset.0 > 0))
     }
 }
 
