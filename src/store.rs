@@ -23,8 +23,6 @@ use crate::state::Command;
 
 /// Readers of queues share so many open files.
 const QUEUE_FILES_MAX: usize = 1024;
-/// What all queues keep in memory before it is written.
-const QUEUE_TAIL_BYTES_MAX: u64 = 32 << 20;
 /// How long dispatch may take to catch up at the start before it is told about.
 const CATCHING_UP: Duration = Duration::from_secs(5);
 
@@ -131,8 +129,7 @@ fn derived_settings(config: &BrokerConfig) -> DerivedSettings {
         index_enabled: store.has_index,
         delay_levels: DelayLevels(config.delay.levels.delays().to_vec()),
         open_files_max: QUEUE_FILES_MAX,
-        unwritten_bytes_max: QUEUE_TAIL_BYTES_MAX,
-        rebuild: false,
+        ..DerivedSettings::default()
     }
 }
 

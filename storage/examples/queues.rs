@@ -2,13 +2,16 @@
 //! that takes, how long a restart takes and making everything anew.
 //!
 //! ```text
-//! queues FOLDER [QUEUES] [MESSAGES_PER_QUEUE] [ROUNDS]
+//! queues FOLDER [QUEUES] [MESSAGES_PER_QUEUE] [ROUNDS] [RECORD_BYTES]
 //! ```
-//! Each case sends the same number of messages of 256 bytes in all, each with a unique key. Prints one line a case.
+//! Each case sends the same number of messages in all, each with a unique key, to each queue in turn: the first one of each queue
+//! makes it, and is counted apart. Prints one line a case, and the medians of the rates at the end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +26,7 @@ use ferrymq_storage::{
     Appender, BootId, Chain, FatalHook, FlushMode, Layout, LogThreads, Mark, Settings, recovery,
 };
 
-const RECORD_BYTES: usize = 256;
+const RECORD_BYTES: usize = 1024;
 const BATCH: usize = 64;
 const QUEUES_PER_TOPIC: usize = 50;
 const FEW_QUEUES: usize = 16;
@@ -36,40 +39,85 @@ fn main() {
     let number =
         |at: usize, default| arguments.get(at).map_or(default, |text| text.parse().expect("a number"));
     let folder = Path::new(arguments.first().expect("a folder")).join("queues-example");
-    let (queues, each, rounds) = (number(1, 50_000), number(2, 200), number(3, 1));
+    let (queues, each, rounds) = (number(1, 50_000), number(2, 60), number(3, 1));
+    let bench = Bench { folder, record_bytes: number(4, RECORD_BYTES), messages: queues * each };
+    let mut rates: BTreeMap<(usize, &str), Vec<f64>> = BTreeMap::new();
     for _ in 0..rounds {
         for queues in [FEW_QUEUES, queues] {
-            drop(fs::remove_dir_all(&folder));
-            run(&folder, queues, number(1, 50_000) * each);
+            bench.clear();
+            for (name, rate) in bench.run(queues) {
+                rates.entry((queues, name)).or_default().push(rate);
+            }
         }
     }
-    drop(fs::remove_dir_all(&folder));
+    bench.clear();
+    for ((queues, name), mut rates) in rates {
+        rates.sort_by(f64::total_cmp);
+        let (low, middle, high) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
+        println!(
+            "median (slowest to fastest) of {queues} queues, {name}: {middle:.0} ({low:.0} to {high:.0}) a second"
+        );
+    }
 }
 
-fn run(folder: &Path, queues: usize, messages: usize) {
-    let (mut appender, log_threads, derived, dispatcher) = open(folder, false);
-    let threads = DerivedThreads::start(&derived, dispatcher).unwrap();
-    let begun = Instant::now();
-    send(&mut appender, &derived, queues, messages);
-    let appended = messages as f64 / begun.elapsed().as_secs_f64();
-    let end = appender.log().written();
-    assert!(derived.wait_dispatched(end, PATIENCE));
-    let time = begun.elapsed();
-    let rate = messages as f64 / time.as_secs_f64();
-    println!(
-        "{queues} queues, {messages} messages: appended {appended:.0} a second, and dispatched in {time:.2?}, {rate:.0} a second, {}",
-        usage()
-    );
-    let begun = Instant::now();
-    drop(threads);
-    derived.close().unwrap();
-    drop((derived, log_threads));
-    appender.close().unwrap();
-    println!("{queues} queues: synced and closed in {:.2?}, {}", begun.elapsed(), usage());
-    reopen(folder, queues, messages / queues, end);
+struct Bench {
+    folder: PathBuf,
+    record_bytes: usize,
+    messages: usize,
 }
 
-fn reopen(folder: &Path, queues: usize, each: usize, end: LogOffset) {
+impl Bench {
+    /// What earlier cases wrote is out of the way.
+    fn clear(&self) {
+        drop(fs::remove_dir_all(&self.folder));
+        drop(fs::create_dir_all(self.folder.parent().unwrap()));
+        rustix::fs::sync();
+    }
+
+    fn run(&self, queues: usize) -> Vec<(&'static str, f64)> {
+        let (mut appender, log_threads, derived, dispatcher) = open(&self.folder, false);
+        let threads = DerivedThreads::start(&derived, dispatcher).unwrap();
+        let mut stamper = Stamper::new(&derived).unwrap();
+        let templates: Vec<Bytes> = (0..queues).map(|queue| self.template(queue)).collect();
+        let mut send = |numbers: Range<usize>| {
+            let (begun, count) = (Instant::now(), numbers.len() as f64);
+            send(&mut appender, &mut stamper, &templates, numbers);
+            let appended = count / begun.elapsed().as_secs_f64();
+            assert!(derived.wait_dispatched(appender.log().written(), PATIENCE));
+            (appended, count / begun.elapsed().as_secs_f64(), begun.elapsed())
+        };
+        let (_, first_rate, first_time) = send(0..queues);
+        println!(
+            "{queues} queues: the first message of each in {first_time:.2?}, {first_rate:.0} a second, {}",
+            usage()
+        );
+        let (appended, dispatched, time) = send(queues..self.messages);
+        println!(
+            "{queues} queues, {} messages: appended {appended:.0} a second, and dispatched in {time:.2?}, {dispatched:.0} a second, {}",
+            self.messages - queues,
+            usage()
+        );
+        let end = appender.log().written();
+        let begun = Instant::now();
+        drop(threads);
+        derived.close().unwrap();
+        drop((derived, log_threads, stamper));
+        appender.close().unwrap();
+        println!("{queues} queues: synced and closed in {:.2?}, {}", begun.elapsed(), usage());
+        let rebuilt = reopen(&self.folder, queues, self.messages / queues, end);
+        vec![
+            ("appended", appended),
+            ("appended and dispatched", dispatched),
+            ("rebuilt", self.messages as f64 / rebuilt.as_secs_f64()),
+        ]
+    }
+
+    fn template(&self, queue: usize) -> Bytes {
+        template(queue, self.record_bytes)
+    }
+}
+
+fn reopen(folder: &Path, queues: usize, each: usize, end: LogOffset) -> Duration {
     read_all(folder, queues, each);
     let begun = Instant::now();
     let (appender, log_threads, derived, mut dispatcher) = open(folder, true);
@@ -79,6 +127,7 @@ fn reopen(folder: &Path, queues: usize, each: usize, end: LogOffset) {
     let rate = end.0 as f64 / time.as_secs_f64() / 1e9;
     println!("{queues} queues: all made anew in {time:.2?}, {rate:.2} GB/s of the log, {}", usage());
     drop((appender, log_threads));
+    time
 }
 
 /// Opens the store as it was closed, and reads every queue whole.
@@ -122,17 +171,16 @@ fn name(queue: usize) -> (TopicName, QueueId) {
 }
 
 /// One message to each queue in turn, in batches.
-fn send(appender: &mut Appender, derived: &Derived, queues: usize, messages: usize) {
-    let mut stamper = Stamper::new(derived).unwrap();
-    let templates: Vec<Bytes> = (0..queues).map(template).collect();
-    let mut batch = BytesMut::with_capacity(BATCH * RECORD_BYTES);
-    for number in 0..messages {
-        let template = &templates[number % queues];
+fn send(appender: &mut Appender, stamper: &mut Stamper, templates: &[Bytes], numbers: Range<usize>) {
+    let mut batch = BytesMut::with_capacity(BATCH * templates[0].len());
+    let end = numbers.end;
+    for number in numbers {
+        let template = &templates[number % templates.len()];
         batch.extend_from_slice(template);
         // The unique key is the last thing in a record.
         let key_at = batch.len() - 9;
         batch[key_at..key_at + 8].copy_from_slice(format!("{number:08x}").as_bytes());
-        if (number + 1) % BATCH == 0 || number + 1 == messages {
+        if (number + 1) % BATCH == 0 || number + 1 == end {
             let done = stamper.append(appender, &mut batch, Timestamp(1_700_000_000_000));
             assert!(done.error.is_none(), "{:?}", done.error);
             appender.log().confirm(Mark { offset: appender.log().written(), chain: Chain::default() });
@@ -141,7 +189,7 @@ fn send(appender: &mut Appender, derived: &Derived, queues: usize, messages: usi
     }
 }
 
-fn template(queue: usize) -> Bytes {
+fn template(queue: usize, record_bytes: usize) -> Bytes {
     let host = std::net::SocketAddr::from(([127, 0, 0, 1], 10911));
     let (topic, queue_id) = name(queue);
     let mut properties = PropertyList::new();
@@ -160,10 +208,10 @@ fn template(queue: usize) -> Bytes {
         body: Bytes::new(),
     };
     let mut bytes = BytesMut::new();
-    let overhead = record.encode(RECORD_BYTES, &mut bytes).unwrap();
-    record.body = vec![7; RECORD_BYTES - overhead].into();
+    let overhead = record.encode(record_bytes, &mut bytes).unwrap();
+    record.body = vec![7; record_bytes - overhead].into();
     bytes.clear();
-    record.encode(RECORD_BYTES, &mut bytes).unwrap();
+    record.encode(record_bytes, &mut bytes).unwrap();
     bytes.freeze()
 }
 

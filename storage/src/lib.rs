@@ -47,7 +47,9 @@ pub use framed::{AppendedFrame, FrameAppendError, FramePlace, FramedAppender, Ne
 pub use log::{DropError, Log, ReadError};
 pub use meta::{BootId, Layout, MetaError, StoreMeta};
 pub use position::{Chain, Index, LogSpan, Mark, Term};
-pub use recovery::{Corruption, Cut, LastStop, OpenError, OpenLog, Report, Settings, SurveyError};
+pub use recovery::{
+    Corruption, Cut, LastStop, OpenError, OpenLog, Report, SegmentFault, Settings, SurveyError,
+};
 pub use room::Room;
 pub use scan::Damage;
 pub use scan::records::{Pieces, PlacedRecord, RecordsError, Window};

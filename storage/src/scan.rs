@@ -225,6 +225,11 @@ impl<'a> Walk<'a> {
         Mark { offset: self.offset, chain: self.chain.unwrap_or_default() }
     }
 
+    /// Whether the frame before the next unit is another one than that. `false` when it is not known.
+    pub fn follows_other_than(&self, chain: Chain) -> bool {
+        self.chain.is_some_and(|known| known != chain)
+    }
+
     /// The segment in which the next unit begins.
     pub fn segment(&self) -> Option<&'a Arc<Segment>> {
         let segments = self.segments.iter();

@@ -1,7 +1,7 @@
 //! `ferrymq store`: looks at a store that no broker has open.
 //!
-//! Nothing is changed, but by `rebuild`. It ends with 0 if all is well; 1: the store is damaged, or cannot be read; 2: it was
-//! called wrongly; 6: there is no store.
+//! Nothing is changed, but by `rebuild`. It ends with 0 if all is well; 1: the store cannot be read; 2: it was called wrongly; 3: it is
+//! damaged; 6: there is no store.
 
 mod dump;
 mod inspect;
@@ -77,9 +77,17 @@ struct IndexSizes {
 
 impl Target {
     fn open(&self) -> Result<Look, OpenError> {
+        Look::open(Arc::new(RealDisk), &self.folder, self.assumed())
+    }
+
+    /// As [`open`](Self::open), whatever is missing.
+    fn open_damaged(&self) -> Result<Look, OpenError> {
+        Look::open_damaged(Arc::new(RealDisk), &self.folder, self.assumed())
+    }
+
+    fn assumed(&self) -> Assumed {
         // Without it the checkpoint of an earlier start counts, which is behind.
-        let boot = RealDisk::boot_id().ok();
-        Look::open(Arc::new(RealDisk), &self.folder, Assumed { segment_bytes: self.segment_bytes, boot })
+        Assumed { segment_bytes: self.segment_bytes, boot: RealDisk::boot_id().ok() }
     }
 
     /// As [`open`](Self::open), with a warning when the store is not at rest.

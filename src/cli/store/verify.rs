@@ -11,10 +11,11 @@ use ferrymq_storage::verify::{Affected, Expected, Finding, Verified, verify};
 use super::inspect::layout_name;
 use super::progress::Bar;
 use super::{IndexSizes, Output, Target, array, complain, integer, print_json, string, truth};
+use crate::cli::CHECK_FAILED;
 
 const SCHEMA: &str = "ferrymq.store.verify/1";
 
-/// Check every checksum of a store, how its parts follow each other, and that queues and index agree with the log. Ends with 1
+/// Check every checksum of a store, how its parts follow each other, and that queues and index agree with the log. Ends with 3
 /// if anything is damaged.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -31,7 +32,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, OpenError> {
-    let look = arguments.target.open()?;
+    let look = arguments.target.open_damaged()?;
     if look.is_in_use()? {
         let folder = arguments.target.folder.display();
         complain(&format!(
@@ -56,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, OpenError> {
         Output::Text => super::print(&text(&verified)),
         Output::Json => print_json(SCHEMA, |writer| json(writer, &verified)),
     }
-    Ok(if verified.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if verified.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
 }
 
 fn text(verified: &Verified) -> String {
@@ -82,6 +83,9 @@ fn affected(finding: &Finding) -> String {
         }
         Affected::Readers => "affects readers of the queue; `ferrymq store rebuild` heals it".to_owned(),
         Affected::Searches => "affects searches by key; `ferrymq store rebuild` heals it".to_owned(),
+        Affected::Everybody => {
+            "affects everybody: no broker opens the store before that is put right".to_owned()
+        }
         Affected::Nobody => "affects nobody: it is made anew when a broker opens the store".to_owned(),
     }
 }
@@ -102,6 +106,13 @@ fn write_summary(verified: &Verified, text: &mut String) -> std::fmt::Result {
     }
     if let Some(damage) = &verified.torn {
         writeln!(text, "torn tail at {end}, which is no damage and is cut off at the next start: {damage}")?;
+    }
+    if verified.skipped_bytes > 0 {
+        let skipped = verified.skipped_bytes;
+        writeln!(
+            text,
+            "{skipped} bytes are missing or lie behind damage in a segment: nothing was compared with them"
+        )?;
     }
     match verified.derived_to {
         Some(to) => writeln!(text, "queues and index were compared with the log up to {to}")?,
@@ -126,6 +137,9 @@ fn json(writer: &mut Writer, verified: &Verified) {
     truth(writer, "sumsAreVoid", verified.are_sums_void);
     if let Some(damage) = &verified.torn {
         string(writer, "tornTail", &damage.to_string());
+    }
+    if verified.skipped_bytes > 0 {
+        integer(writer, "skippedBytes", verified.skipped_bytes);
     }
     if let Some(to) = verified.derived_to {
         integer(writer, "derivedComparedTo", to.0);

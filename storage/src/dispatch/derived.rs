@@ -35,7 +35,8 @@ pub struct DerivedSettings {
     pub delay_levels: DelayLevels,
     /// Of queues, that stay open for readers.
     pub open_files_max: usize,
-    /// What may be in memory only, before dispatch waits until it is written.
+    /// What of the queues may be in memory only, before dispatch waits until it is written. The more it is, the fewer are the
+    /// times at which very many queues are written to very many files.
     pub unwritten_bytes_max: u64,
     /// Makes all files anew from the log.
     pub rebuild: bool,
@@ -50,8 +51,35 @@ impl Default for DerivedSettings {
             index_enabled: true,
             delay_levels: DelayLevels::apaches(),
             open_files_max: 1024,
-            unwritten_bytes_max: 48 << 20,
+            unwritten_bytes_max: 64 << 20,
             rebuild: false,
+        }
+    }
+}
+
+/// Of what may be in memory only, the index has one part in so many.
+const INDEX_PART: u64 = 4;
+/// And no more than that: to write it often costs nothing.
+const INDEX_BYTES_MAX: u64 = 16 << 20;
+
+/// How much of what may be in memory only is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fullness {
+    Some,
+    /// It is time to write.
+    Much,
+    /// No more may come before some was written.
+    All,
+}
+
+impl Fullness {
+    fn of(bytes: u64, max: u64) -> Self {
+        if bytes > max {
+            Self::All
+        } else if bytes > max / 4 * 3 {
+            Self::Much
+        } else {
+            Self::Some
         }
     }
 }
@@ -121,6 +149,14 @@ pub(super) struct Wake {
     changed: Condvar,
 }
 
+/// Why a wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    Time,
+    Urgent,
+    Stop,
+}
+
 #[derive(Debug, Default)]
 struct WakeState {
     urgent: bool,
@@ -142,13 +178,17 @@ impl Wake {
         self.changed.notify_all();
     }
 
-    /// Waits for a while, or until it is urgent. False when it is time to end.
-    pub fn wait(&self, time: Duration) -> bool {
+    /// Waits until it is urgent, at most for a while.
+    pub fn wait(&self, time: Duration) -> Waited {
         let is_idle = |state: &mut WakeState| !state.urgent && !state.stop;
         let waited = self.changed.wait_timeout_while(self.state(), time, is_idle);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.urgent = false;
-        !state.stop
+        let is_urgent = std::mem::take(&mut state.urgent);
+        match (state.stop, is_urgent) {
+            (true, _) => Waited::Stop,
+            (false, true) => Waited::Urgent,
+            (false, false) => Waited::Time,
+        }
     }
 }
 
@@ -235,9 +275,28 @@ impl Derived {
         self.shared.progress.last_store_time()
     }
 
-    /// What is in memory only.
-    pub(super) fn unwritten_bytes(&self) -> u64 {
-        self.shared.queues.tail_bytes() + self.shared.index.pending_bytes()
+    /// How much is in memory only.
+    pub(super) fn fullness(&self) -> Fullness {
+        let max = self.shared.unwritten_bytes_max;
+        let queues = Fullness::of(self.shared.queues.tail_bytes(), max);
+        queues.max(Fullness::of(self.shared.index.pending_bytes(), (max / INDEX_PART).min(INDEX_BYTES_MAX)))
+    }
+
+    /// Writes what is durable in the log, as far as there is much of it. Entries of the index need not wait for those of the
+    /// queues: they all go to one place.
+    pub(super) fn write_much(&self) -> Result<(), DispatchError> {
+        let max = self.shared.unwritten_bytes_max;
+        if Fullness::of(self.shared.queues.tail_bytes(), max) > Fullness::Some {
+            self.flush()
+        } else {
+            self.write_index()
+        }
+    }
+
+    /// Writes entries of the index. The checkpoint knows nothing of them before the next flush.
+    pub fn write_index(&self) -> Result<(), DispatchError> {
+        let _writing = self.writing();
+        Ok(self.shared.index.write_entries(self.position().min(self.shared.log.durable()))?)
     }
 
     /// Writes what is durable in the log. After that, the end of the process does no harm to it.

@@ -30,6 +30,8 @@ use crate::queues::QueueError;
 use crate::queues::entry::{Labels, QueueEntry, is_queued};
 use crate::scan::records::{Found, PlacedRecord, RecordsError, Window};
 
+use derived::Fullness;
+
 pub use derived::{Derived, DerivedSettings, OpenDerivedError};
 pub use forget::forget;
 pub use progress::Dispatched;
@@ -217,16 +219,19 @@ impl Dispatcher {
 
     /// Waits until enough of what is in memory was written.
     fn make_room(&self) -> Result<(), DispatchError> {
-        let (derived, max) = (&self.derived, self.derived.shared.unwritten_bytes_max);
-        let unwritten = derived.unwritten_bytes();
-        if unwritten > max / 2 {
+        let derived = &self.derived;
+        let fullness = derived.fullness();
+        if fullness >= Fullness::Much {
             derived.wake().set_urgent();
         }
-        if unwritten > max {
+        if fullness == Fullness::All {
             if derived.log().durable() < derived.position() {
                 derived.log().flush()?;
             }
-            derived.flush()?;
+            // The thread that writes may have done it by now.
+            if derived.fullness() == Fullness::All {
+                derived.write_much()?;
+            }
         }
         Ok(())
     }

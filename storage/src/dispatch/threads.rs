@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::derived::Waited;
 use super::{Derived, DispatchError, Dispatcher};
 
 /// How often what was dispatched is written, as Apache's `flushIntervalConsumeQueue`.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Writing takes no more than one part in so many of the time, unless much piles up: with very many queues each round writes to
 /// very many files, and fewer rounds with more in each cost far less.
-const FLUSH_SHARE: u32 = 5;
+const FLUSH_SHARE: u32 = 20;
 /// What is lost when the process ends is dispatched again, and a start should not take long.
 const FLUSH_INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// How often it is synced. After a power loss, so much is dispatched again.
@@ -73,15 +74,23 @@ fn run_dispatch(mut dispatcher: Dispatcher, stop: &AtomicBool) {
 fn run_flush(derived: &Derived) {
     let mut synced_at = Instant::now();
     let mut failure = Failure::default();
-    let mut interval = FLUSH_INTERVAL;
-    while derived.wake().wait(interval) {
-        let begun = Instant::now();
-        let is_time_to_sync = synced_at.elapsed() >= SYNC_INTERVAL;
-        let done = if is_time_to_sync { derived.sync() } else { derived.flush() };
-        if is_time_to_sync {
-            synced_at = Instant::now();
-        }
-        interval = (begun.elapsed() * (FLUSH_SHARE - 1)).clamp(FLUSH_INTERVAL, FLUSH_INTERVAL_MAX);
+    let mut due = Instant::now() + FLUSH_INTERVAL;
+    loop {
+        let done = match derived.wake().wait(due.saturating_duration_since(Instant::now())) {
+            Waited::Stop => return,
+            Waited::Urgent => derived.write_much(),
+            Waited::Time => {
+                let begun = Instant::now();
+                let is_time_to_sync = synced_at.elapsed() >= SYNC_INTERVAL;
+                let done = if is_time_to_sync { derived.sync() } else { derived.flush() };
+                if is_time_to_sync {
+                    synced_at = Instant::now();
+                }
+                let pause = begun.elapsed() * (FLUSH_SHARE - 1);
+                due = Instant::now() + pause.clamp(FLUSH_INTERVAL, FLUSH_INTERVAL_MAX);
+                done
+            }
+        };
         match done {
             Ok(()) => failure.is_over(),
             Err(error) => {

@@ -85,6 +85,19 @@ impl Header {
         }
     }
 
+    /// With one entry more.
+    pub fn with(mut self, entry: &Entry, time: Timestamp) -> Self {
+        if self.next == 1 {
+            self.begin_time = time;
+            self.begin_offset = entry.offset;
+        }
+        self.slots_used += u32::from(entry.previous == 0);
+        self.next += 1;
+        self.end_offset = entry.offset;
+        self.end_time = time;
+        self
+    }
+
     /// Whether records from this time to that one may be in the file, as Apache asks.
     pub fn may_have(&self, begin: Timestamp, end: Timestamp) -> bool {
         begin <= self.end_time && end >= self.begin_time

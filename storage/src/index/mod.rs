@@ -267,6 +267,14 @@ impl KeyIndex {
         self.files().open.iter().map(OpenFile::pending_bytes).sum()
     }
 
+    /// Writes the entries of records before `to`, so that they need no memory. Nobody counts on them before the next flush.
+    pub(crate) fn write_entries(&self, to: LogOffset) -> Result<(), IndexError> {
+        for file in &mut self.files_mut().open {
+            file.write_entries(&*self.shared.disk, to).map_err(failed_at(&file.path))?;
+        }
+        Ok(())
+    }
+
     /// Writes the entries of records before `to`, and says how far the files are good then.
     pub(crate) fn flush(&self, to: LogOffset, slots: Slots) -> Result<IndexState, IndexError> {
         let mut files = self.files_mut();

@@ -1,6 +1,9 @@
 //! The file to which keys are added. Its slots are in memory, and so are the entries that are not written yet: adding a key
 //! touches no file.
 //!
+//! Entries may be in the file before its header tells of them: they are many, and need not wait in memory until the checkpoint
+//! does. After a crash the same entries come to the same places once more.
+//!
 //! The slots are only written when the file is full, or the index is closed in order. After anything else they are made anew
 //! from the entries, which lie one behind the other.
 
@@ -28,7 +31,9 @@ pub(super) struct OpenFile {
     file: Option<Box<dyn DiskFile>>,
     /// With the entries that are in memory.
     pub header: Header,
-    /// Without them.
+    /// Without them: with all that are in the file.
+    stored: Header,
+    /// What the file says of itself. Invariant: it has no entries that `stored` has not.
     pub written: Header,
     /// `None` until they are needed.
     slots: Option<Slots>,
@@ -44,11 +49,11 @@ struct Slots {
     changed: Vec<bool>,
 }
 
-/// An entry that is to be written, and what the header says then.
+/// An entry that is to be written, and when its record was stored.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     entry: Entry,
-    header: Header,
+    time: Timestamp,
 }
 
 impl Slots {
@@ -84,6 +89,7 @@ impl OpenFile {
             path,
             file: None,
             header: Header::default(),
+            stored: Header::default(),
             written: Header::default(),
             slots: Some(Slots::empty(sizes.slots)),
             slots_written: false,
@@ -94,7 +100,7 @@ impl OpenFile {
     /// A file that has entries, as a checkpoint knows it.
     pub fn reopen(sizes: Sizes, name: String, path: PathBuf, header: Header, slots_written: bool) -> Self {
         let new = Self::new(sizes, name, path);
-        Self { header, written: header, slots: None, slots_written, ..new }
+        Self { header, stored: header, written: header, slots: None, slots_written, ..new }
     }
 
     pub fn is_full(&self) -> bool {
@@ -145,26 +151,22 @@ impl OpenFile {
     pub fn add(&mut self, hash: KeyHash, offset: LogOffset, time: Timestamp) {
         let (slot, number) = (slot_of(hash.get(), self.sizes), self.header.next);
         let Some(slots) = &mut self.slots else { return };
-        if number == 1 {
-            self.header.begin_time = time;
-            self.header.begin_offset = offset;
-        }
         let previous = slots.get(slot);
-        let entry = Entry { hash: hash.get(), offset, seconds: self.header.seconds_to(time), previous };
         slots.set(slot, number);
-        self.header.slots_used += u32::from(previous == 0);
-        self.header.next = number + 1;
-        self.header.end_offset = offset;
-        self.header.end_time = time;
-        self.pending.push_back(Pending { entry, header: self.header });
+        let first = Header { begin_time: time, begin_offset: offset, ..self.header };
+        let of = if number == 1 { first } else { self.header };
+        let entry = Entry { hash: hash.get(), offset, seconds: of.seconds_to(time), previous };
+        self.header = self.header.with(&entry, time);
+        self.pending.push_back(Pending { entry, time });
     }
 
-    /// Writes the entries of records before `to`; when the file is full by then, the slots too.
+    /// Writes the entries of records before `to`, and says so in the file; when it is full by then, the slots too.
     pub fn write(&mut self, disk: &dyn Disk, to: LogOffset) -> io::Result<()> {
-        let count = self.pending.partition_point(|pending| pending.entry.offset < to);
-        if let Some(last) = count.checked_sub(1).and_then(|last| self.pending.get(last)) {
-            let header = last.header;
-            self.write_entries(disk, count, &header)?;
+        self.write_entries(disk, to)?;
+        if let Some(file) = self.file.as_deref().filter(|_| self.stored != self.written) {
+            file.write_at(&mut [IoSlice::new(&self.stored.encode())], 0)?;
+            self.written = self.stored;
+            self.slots_written = false;
         }
         if self.is_full() && self.pending.is_empty() && !self.slots_written {
             self.load(disk)?;
@@ -173,18 +175,24 @@ impl OpenFile {
         Ok(())
     }
 
-    fn write_entries(&mut self, disk: &dyn Disk, count: usize, header: &Header) -> io::Result<()> {
+    /// Writes the entries of records before `to`.
+    pub fn write_entries(&mut self, disk: &dyn Disk, to: LogOffset) -> io::Result<()> {
+        let count = self.pending.partition_point(|pending| pending.entry.offset < to);
+        if count == 0 {
+            return Ok(());
+        }
         if self.file.is_none() {
             self.file = Some(self.open(disk)?);
         }
         let Some(file) = &self.file else { return Ok(()) };
-        let due = self.pending.iter().take(count);
-        let bytes: Vec<u8> = due.flat_map(|pending| pending.entry.encode()).collect();
-        file.write_at(&mut [IoSlice::new(&bytes)], self.sizes.entry_at(self.written.next))?;
-        file.write_at(&mut [IoSlice::new(&header.encode())], 0)?;
+        let (mut header, mut bytes) = (self.stored, Vec::with_capacity(count * ENTRY_BYTES as usize));
+        for pending in self.pending.iter().take(count) {
+            header = header.with(&pending.entry, pending.time);
+            bytes.extend(pending.entry.encode());
+        }
+        file.write_at(&mut [IoSlice::new(&bytes)], self.sizes.entry_at(self.stored.next))?;
         self.pending.drain(..count);
-        self.written = *header;
-        self.slots_written = false;
+        self.stored = header;
         Ok(())
     }
 
@@ -221,7 +229,7 @@ impl OpenFile {
     }
 
     pub fn entry(&self, number: u32) -> io::Result<Entry> {
-        if let Some(index) = number.checked_sub(self.written.next) {
+        if let Some(index) = number.checked_sub(self.stored.next) {
             let pending = self.pending.get(index as usize);
             return pending.map(|pending| pending.entry).ok_or(io::ErrorKind::UnexpectedEof.into());
         }

@@ -17,7 +17,7 @@ use crate::disk::{Access, Disk};
 use crate::files::{self, Keeper, StoreFiles};
 use crate::meta::{self, BootId, Layout, StoreMeta};
 use crate::position::{Chain, Mark, behind};
-use crate::recovery::{OpenError, Settings, Survey};
+use crate::recovery::{OpenError, SegmentFault, Settings, Survey, SurveyError, survey};
 use crate::segment::{BLANK_BYTES, Segment};
 
 /// How far a long look has come.
@@ -47,6 +47,8 @@ pub struct Look {
     pub(crate) boot: Option<BootId>,
     /// Whether `store.meta` says what `stored` does. Else it is missing, or void because Apache's broker has had the store.
     pub(crate) has_meta: bool,
+    /// What is wrong with the files of the log.
+    pub(crate) faults: Vec<SegmentFault>,
 }
 
 /// How far the files of what is derived must be good.
@@ -65,7 +67,32 @@ fn failed_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
 }
 
 impl Look {
+    /// Of a store whose log has no gap.
     pub fn open(disk: Arc<dyn Disk>, folder: &Path, assumed: Assumed) -> Result<Self, OpenError> {
+        let look = Self::find(disk, folder, assumed)?;
+        match look.faults.first() {
+            Some(fault) => Err(SurveyError::from(fault.clone()).into()),
+            None => Ok(look),
+        }
+    }
+
+    /// Of a store of which segments may be missing: which, is among the faults.
+    pub fn open_damaged(disk: Arc<dyn Disk>, folder: &Path, assumed: Assumed) -> Result<Self, OpenError> {
+        let mut look = Self::find(disk, folder, assumed)?;
+        // If all are missing, the first one is among the faults already.
+        if let Some(last) = look.segments.back().map(|last| last.end()) {
+            let durable = look.durable();
+            look.faults.extend(survey::missing_between(
+                &look.files,
+                look.stored.segment_bytes,
+                last,
+                durable,
+            ));
+        }
+        Ok(look)
+    }
+
+    fn find(disk: Arc<dyn Disk>, folder: &Path, assumed: Assumed) -> Result<Self, OpenError> {
         let files = StoreFiles::within(folder);
         let keeper = files::keeper(&*disk, &files).map_err(failed_at(&files.lock))?;
         let stored = meta::read(&*disk, &files.meta)?;
@@ -78,9 +105,10 @@ impl Look {
                 meta_of_apaches(&*disk, &files, segment_bytes)?
             }
         };
-        let survey = Survey::take(&*disk, &files, &stored)?;
+        let survey = Survey::look(&*disk, &files, &stored)?;
         let segments = survey.open_to_read(&*disk, &files).map_err(failed_at(&files.log))?;
-        Ok(Self { disk, files, stored, keeper, segments, boot: assumed.boot, has_meta })
+        let faults = survey.faults;
+        Ok(Self { disk, files, stored, keeper, segments, boot: assumed.boot, has_meta, faults })
     }
 
     /// Whether a process has the store open, so that much of what is found here will be otherwise soon. It must not be this one.

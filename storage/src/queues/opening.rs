@@ -1,7 +1,8 @@
 //! Opening a queue: how far do its files reach, and are they whole?
 //!
 //! Of its files, entries of records before the checkpoint are trusted: all of them are there, if nothing was lost. Behind them
-//! lie entries that a crash left, with holes between them, which are dispatched once more. So one search tells the end.
+//! lie entries that a crash left, with holes between them, which are dispatched once more. So one search tells the end, and it
+//! begins where the checkpoint knows the end to have been.
 //!
 //! While everything is dispatched anew, only entries of records that the log has dropped are trusted, and all behind them goes.
 
@@ -20,7 +21,9 @@ impl Shared {
     pub(super) fn open_contents(&self, queue: &Arc<Queue>) -> Result<Contents, QueueError> {
         let known = self.census().get(&queue.topic, queue.id);
         let found = match self.files.list(&queue.place)? {
-            Ok(bases) => self.find_end(queue, &bases)?.ok_or(FileDamage::Missing(queue.place.folder.clone())),
+            Ok(bases) => {
+                self.find_end(queue, &bases, known)?.ok_or(FileDamage::Missing(queue.place.folder.clone()))
+            }
             Err(damage) => Err(damage),
         };
         if self.is_rebuilding() {
@@ -63,8 +66,12 @@ impl Shared {
             return Ok(contents);
         };
         let base = self.files.base(contents.written);
-        self.files.cut(&queue.place, base, contents.written)?;
-        let mut behind = self.files.next_base(base);
+        // To cut off all of a file costs far more than to make it anew.
+        let mut behind = base;
+        if contents.written > base {
+            self.files.cut(&queue.place, base, contents.written)?;
+            behind = self.files.next_base(base);
+        }
         let last = self.files.list(&queue.place)?.unwrap_or_default().last().copied().unwrap_or_default();
         while behind <= last {
             self.files.remove(&queue.place, behind)?;
@@ -75,31 +82,50 @@ impl Shared {
     }
 
     /// The trusted entries of these files. `None` when there are no files.
-    fn find_end(&self, queue: &Queue, bases: &[QueueOffset]) -> Result<Option<Contents>, QueueError> {
+    fn find_end(
+        &self,
+        queue: &Queue,
+        bases: &[QueueOffset],
+        known: Option<Known>,
+    ) -> Result<Option<Contents>, QueueError> {
         let (Some(first), Some(last)) = (bases.first(), bases.last()) else { return Ok(None) };
-        let is_trusted = |at: i64| -> Result<bool, QueueError> {
-            let read = self.files.read(&queue.place, QueueOffset(at), 1)?;
-            Ok(match read.first().map_or(Slot::Nothing, |raw| Slot::decode(raw)) {
-                Slot::Entry(entry) => entry.log_offset < self.trusted_to,
-                Slot::Blank => true,
-                Slot::Nothing => false,
-            })
-        };
-        // First between the files, so that most of them stay closed.
         let (mut low, mut high) = (first.0, self.files.next_base(*last).0);
-        let step = high - last.0;
-        while high - low > step {
-            let middle = low + (high - low) / step / 2 * step;
-            if is_trusted(middle)? { low = middle } else { high = middle }
+        let known_end = if self.is_rebuilding() { *first } else { known.unwrap_or_default().next };
+        let file = high - last.0;
+        if (low..high).contains(&known_end.0)
+            && (known_end.0 == low || self.is_trusted(queue, known_end.0 - 1)?)
+        {
+            low = known_end.0;
+            // Not far behind it, if at all.
+            let mut step = 1;
+            while low < high && self.is_trusted(queue, (low + step - 1).min(high - 1))? {
+                low = (low + step).min(high);
+                step *= 2;
+            }
+            high = high.min(low + step - 1);
+        } else {
+            // First between the files, so that most of them stay closed.
+            while high - low > file {
+                let middle = low + (high - low) / file / 2 * file;
+                if self.is_trusted(queue, middle)? { low = middle } else { high = middle }
+            }
         }
         while low < high {
             let middle = low + (high - low) / 2;
-            if is_trusted(middle)? { low = middle + 1 } else { high = middle }
+            if self.is_trusted(queue, middle)? { low = middle + 1 } else { high = middle }
         }
-        let written = QueueOffset(low);
-        let mut found = Contents::empty(written);
+        let mut found = Contents::empty(QueueOffset(low));
         found.begin = *first;
         Ok(Some(found))
+    }
+
+    fn is_trusted(&self, queue: &Queue, at: i64) -> Result<bool, QueueError> {
+        let read = self.files.read(&queue.place, QueueOffset(at), 1)?;
+        Ok(match read.first().map_or(Slot::Nothing, |raw| Slot::decode(raw)) {
+            Slot::Entry(entry) => entry.log_offset < self.trusted_to,
+            Slot::Blank => true,
+            Slot::Nothing => false,
+        })
     }
 
     /// Makes the entries anew from the records before `to`. It takes as long as reading the log.

@@ -10,6 +10,9 @@ use super::entry::{QueueEntry, RawEntry, Slot};
 use super::files::{FileDamage, Place};
 use super::{QueueError, QueueRange, Shared};
 
+/// Entries for which a tail gets room at least.
+const TAIL_GROWTH: usize = 8;
+
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub topic: TopicName,
@@ -53,6 +56,13 @@ impl Contents {
     /// A queue whose next entry is `next`, and which has none before it.
     pub fn empty(next: QueueOffset) -> Self {
         Self { begin: next, written: next, ..Self::default() }
+    }
+
+    /// Makes room for an entry more. Twice as much each time, as a vector does by itself, would be half empty in 50,000 queues.
+    fn grow_tail(&mut self) {
+        if self.tail.len() == self.tail.capacity() {
+            self.tail.reserve_exact((self.tail.len() / 4).max(TAIL_GROWTH));
+        }
     }
 
     /// The offset of the next entry.
@@ -117,6 +127,7 @@ impl Shared {
             }
             contents.floor = None;
             contents.end = Some(entry.end());
+            contents.grow_tail();
             contents.tail.push(entry.encode());
             self.count_tail(1);
             self.mark_dirty(queue, contents);

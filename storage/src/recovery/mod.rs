@@ -16,7 +16,7 @@
 
 mod ending;
 mod repair;
-mod survey;
+pub(crate) mod survey;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ use repair::{Repair, Repaired};
 pub(crate) use survey::Survey;
 
 pub use ending::Corruption;
-pub use survey::SurveyError;
+pub use survey::{SegmentFault, SurveyError};
 
 /// Larger ones cannot be: a blank says its size in 31 bits. Smaller ones would be nothing but blanks.
 const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;

@@ -13,9 +13,9 @@ use crate::meta::StoreMeta;
 use crate::position::behind;
 use crate::segment::{self, Segment};
 
-/// Why the files in the folder of the log cannot be a log.
-#[derive(Debug, thiserror::Error)]
-pub enum SurveyError {
+/// What of the files in the folder of a log does not belong into one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SegmentFault {
     #[error("{path} does not belong to the log; move it elsewhere")]
     Foreign { path: PathBuf },
     #[error("{path} is missing; restore it from a copy, or let this node fetch the log anew")]
@@ -25,63 +25,87 @@ pub enum SurveyError {
          segment size; restore the file, or configure the size of the store"
     )]
     BadLength { path: PathBuf, found: u64, expected: u64 },
+}
+
+/// Why the files in the folder of the log cannot be a log.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    #[error(transparent)]
+    Segment(#[from] SegmentFault),
     #[error("cannot list {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
 }
+
+/// Of segments that are missing one behind the other, so many are named.
+const MISSING_NAMED_MAX: usize = 100;
 
 impl SurveyError {
     /// The segment at an offset is missing, behind those that are there.
     pub(super) fn missing(segments: &VecDeque<Arc<Segment>>, base: LogOffset) -> Self {
         let name = segment::name(base);
         let sibling = segments.back().map(|last| last.path().with_file_name(&name));
-        Self::Missing { path: sibling.unwrap_or_else(|| name.into()) }
+        SegmentFault::Missing { path: sibling.unwrap_or_else(|| name.into()) }.into()
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct Survey {
     segment_bytes: u64,
-    /// The log, from its start on, without a gap.
+    /// The log, from its start on. Without a fault there is no gap.
     pub bases: Vec<LogOffset>,
     /// Segments that were dropped, but whose files came back or stayed.
     pub dropped: Vec<LogOffset>,
+    pub faults: Vec<SegmentFault>,
 }
 
 impl Survey {
+    /// Of a log that is to be opened: with any fault there is none.
     pub fn take(disk: &dyn Disk, files: &StoreFiles, stored: &StoreMeta) -> Result<Self, SurveyError> {
+        let survey = Self::look(disk, files, stored)?;
+        match survey.faults.into_iter().next() {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Self { faults: Vec::new(), ..survey }),
+        }
+    }
+
+    /// What there is, whatever is wrong with it.
+    pub fn look(disk: &dyn Disk, files: &StoreFiles, stored: &StoreMeta) -> Result<Self, SurveyError> {
         let expected = stored.segment_bytes;
         let listed = disk.list(&files.log);
         let entries = listed.map_err(|source| SurveyError::Io { path: files.log.clone(), source })?;
-        let mut survey = Self { segment_bytes: expected, bases: Vec::new(), dropped: Vec::new() };
+        let mut survey =
+            Self { segment_bytes: expected, bases: Vec::new(), dropped: Vec::new(), faults: Vec::new() };
         // A crash may leave the last one short: it was just made, or just cut. Any other one is wrong.
         let mut short = None;
         for entry in entries {
             let path = files.log.join(&entry.name);
             let found = entry.bytes;
-            let Some(base) = parse(&entry) else { return Err(SurveyError::Foreign { path }) };
+            let Some(base) = parse(&entry) else {
+                survey.faults.push(SegmentFault::Foreign { path });
+                continue;
+            };
             if base < stored.start {
                 survey.dropped.push(base);
                 continue;
             }
-            if let Some(short) = short {
-                return Err(short);
+            survey.faults.extend(short.take());
+            let fault = SegmentFault::BadLength { path, found, expected };
+            if base.0.unsigned_abs() % expected != 0 {
+                survey.faults.push(fault);
+                continue;
             }
-            if found > expected || base.0.unsigned_abs() % expected != 0 {
-                return Err(SurveyError::BadLength { path, found, expected });
+            if found > expected {
+                survey.faults.push(fault.clone());
             }
-            survey.check_no_gap(files, stored.start, base)?;
-            short = (found < expected).then_some(SurveyError::BadLength { path, found, expected });
+            let next = survey.bases.last().map_or(stored.start, |last| behind(*last, expected));
+            survey.faults.extend(missing_between(files, expected, next, base));
+            short = (found < expected).then_some(fault);
             survey.bases.push(base);
         }
         if survey.bases.is_empty() && stored.confirmed.offset > stored.start {
-            return Err(missing(files, stored.start));
+            survey.faults.push(missing(files, stored.start));
         }
         Ok(survey)
-    }
-
-    fn check_no_gap(&self, files: &StoreFiles, start: LogOffset, base: LogOffset) -> Result<(), SurveyError> {
-        let expected = self.bases.last().map_or(start, |last| behind(*last, self.segment_bytes));
-        if base == expected { Ok(()) } else { Err(missing(files, expected)) }
     }
 
     /// The oldest segment of a folder about which nothing is known, and its length.
@@ -109,8 +133,19 @@ impl Survey {
     }
 }
 
-fn missing(files: &StoreFiles, base: LogOffset) -> SurveyError {
-    SurveyError::Missing { path: files.log.join(segment::name(base)) }
+/// The segments that should lie between two places, as far as they are named.
+pub(crate) fn missing_between(
+    files: &StoreFiles,
+    segment_bytes: u64,
+    from: LogOffset,
+    to: LogOffset,
+) -> impl Iterator<Item = SegmentFault> {
+    let bases = std::iter::successors(Some(from), move |base| Some(behind(*base, segment_bytes)));
+    bases.take_while(move |base| *base < to).take(MISSING_NAMED_MAX).map(|base| missing(files, base))
+}
+
+fn missing(files: &StoreFiles, base: LogOffset) -> SegmentFault {
+    SegmentFault::Missing { path: files.log.join(segment::name(base)) }
 }
 
 fn parse(entry: &Entry) -> Option<LogOffset> {

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use ferrymq_proto::name::TopicName;
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
 
-use crate::recovery::Corruption;
+use crate::recovery::{Corruption, SegmentFault};
 
 /// What is wrong with a store, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
+    /// A file of the log is missing, or has no place in it. The walk goes on behind it.
+    #[error(transparent)]
+    Segment(#[from] SegmentFault),
     /// A unit is damaged. The walk went on with the next segment.
     #[error(transparent)]
     Unit(#[from] Corruption),
@@ -84,6 +87,8 @@ pub enum Affected {
     Readers,
     /// Searches by key would, until then.
     Searches,
+    /// Everybody: no broker opens the store before that is put right.
+    Everybody,
     /// Nobody. It is made anew when the store is opened.
     Nobody,
 }
@@ -100,7 +105,10 @@ impl Fault {
     /// Of all that is not in the log.
     pub(super) fn affects(self) -> Finding {
         let affected = match &self {
-            Self::Unit(_) | Self::Block { .. } => Affected::Messages { count: 0, first: Vec::new() },
+            Self::Unit(_) | Self::Block { .. } | Self::Segment(SegmentFault::Missing { .. }) => {
+                Affected::Messages { count: 0, first: Vec::new() }
+            }
+            Self::Segment(_) => Affected::Everybody,
             Self::Entry { .. } | Self::QueueFiles { .. } => Affected::Readers,
             Self::Index { .. } | Self::IndexLength { .. } | Self::IndexShort { .. } => Affected::Searches,
             Self::Sidecar { .. } | Self::MetaSlot { .. } | Self::Lock { .. } | Self::Checkpoint { .. } => {
@@ -114,6 +122,11 @@ impl Fault {
     pub fn path(&self) -> Option<&std::path::Path> {
         match self {
             Self::Unit(found) => Some(&found.path),
+            Self::Segment(
+                SegmentFault::Foreign { path }
+                | SegmentFault::Missing { path }
+                | SegmentFault::BadLength { path, .. },
+            ) => Some(path),
             Self::Block { path, .. }
             | Self::Sidecar { path, .. }
             | Self::MetaSlot { path, .. }
@@ -130,6 +143,7 @@ impl Fault {
     /// What a program may tell it by.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Segment(_) => "segment",
             Self::Unit(_) => "unit",
             Self::Block { .. } => "block",
             Self::Sidecar { .. } => "sums",

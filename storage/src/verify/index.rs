@@ -11,8 +11,9 @@ use ferrymq_proto::record::tag::KeyHash;
 use super::finding::{Fault, Finding, IndexProblem};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::index::format::{ENTRY_BYTES, Entry, HEADER_BYTES, Header, SLOT_BYTES, Sizes};
-use crate::index::{self, IndexError, is_indexed};
+use crate::index::{self, IndexError, IndexState, is_indexed};
 use crate::look::Look;
+use crate::position::LogSpan;
 use crate::queues::entry::Labels;
 use crate::recovery::OpenError;
 use crate::scan::records::PlacedRecord;
@@ -25,8 +26,8 @@ const CHUNK_SLOTS: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct IndexRules {
     pub sizes: (u32, u32),
-    /// The header of the newest file, as a checkpoint knows it, and whether its slots were written then.
-    pub newest: Option<(Header, bool)>,
+    /// The newest file as a checkpoint knows it. Those behind it will be made again.
+    pub newest: IndexState,
     /// Apache's broker may index a record twice, and after a crash not at all.
     pub is_apaches: bool,
 }
@@ -43,6 +44,8 @@ pub(super) struct IndexCheck {
     next_file: usize,
     to: LogOffset,
     start: LogOffset,
+    /// Parts of the log that could not be read. Entries of records there may be right.
+    skipped: Vec<LogSpan>,
     findings: Vec<Finding>,
     /// The entries ended too early, or cannot be told from others. No more is compared.
     is_over: bool,
@@ -74,23 +77,45 @@ impl IndexCheck {
         let sizes = Sizes { slots: rules.sizes.0, entries: rules.sizes.1 };
         let (mut files, mut findings) = (Vec::new(), Vec::new());
         let headers = index::headers(&*look.disk, &look.index_folder()).map_err(failed)?;
-        let count = headers.len();
-        for (number, (path, found, header)) in headers.into_iter().enumerate() {
+        for (path, found, header) in headers {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let is_newer = name > rules.newest.name.as_deref();
+            if is_newer && !rules.is_apaches {
+                continue;
+            }
             let expected = sizes.file_bytes();
             if found != expected {
                 findings.push(Fault::IndexLength { path, found, expected }.affects());
                 continue;
             }
-            // One that was begun behind the checkpoint is made again.
-            let header = match &rules.newest {
-                Some((newest, _)) if number + 1 == count => *newest,
-                _ => header,
-            };
+            let is_newest = name == rules.newest.name.as_deref();
+            let header = if is_newest { rules.newest.header } else { header };
             files.push((path, header));
         }
         // Without a newest file at the checkpoint there was none.
         let is_over = !findings.is_empty() || files.is_empty();
-        Ok(Self { rules, sizes, files, open: None, next_file: 0, to, start, findings, is_over })
+        Ok(Self {
+            rules,
+            sizes,
+            files,
+            open: None,
+            next_file: 0,
+            to,
+            start,
+            skipped: Vec::new(),
+            findings,
+            is_over,
+        })
+    }
+
+    /// Hears that the records of a part of the log will not be seen.
+    pub fn skip(&mut self, span: LogSpan) {
+        self.skipped.push(span);
+    }
+
+    /// Whether an entry is of a record that was dropped, or could not be read.
+    fn is_unseen(&self, offset: LogOffset) -> bool {
+        offset < self.start || self.skipped.iter().any(|span| (span.start..span.end()).contains(&offset))
     }
 
     /// Sees the next record of the log.
@@ -128,11 +153,11 @@ impl IndexCheck {
                 }
                 return Ok(());
             };
-            let Some(open) = &mut self.open else { return Ok(()) };
-            let number = open.next - 1;
-            if entry.offset < self.start || self.rules.is_apaches && entry.offset < record {
+            if self.is_unseen(entry.offset) || self.rules.is_apaches && entry.offset < record {
                 continue;
             }
+            let Some(open) = &mut self.open else { return Ok(()) };
+            let number = open.next - 1;
             open.first.get_or_insert((record, time));
             // The first one of them all may be of a record that was dropped, and only it knows the time.
             let seconds = open.header.seconds_to(time);
@@ -179,7 +204,7 @@ impl IndexCheck {
     fn close_file(&mut self) -> Result<(), OpenError> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let is_last = self.next_file == self.files.len();
-        let slots_written = self.rules.newest.as_ref().is_none_or(|(_, written)| *written || !is_last);
+        let slots_written = self.rules.newest.slots_written || !is_last;
         if open.has_fault {
             return Ok(());
         }
@@ -195,12 +220,10 @@ impl IndexCheck {
     pub fn finish(mut self, disk: &dyn Disk) -> Result<Vec<Finding>, OpenError> {
         while !self.is_over {
             let Some(entry) = self.next_entry(disk)? else { break };
+            let is_unseen = self.is_unseen(entry.offset);
             let Some(open) = &mut self.open else { break };
             // What Apache's broker has indexed behind its last sync may be of records that a crash took.
-            if entry.offset >= self.start
-                && !self.rules.is_apaches
-                && !std::mem::replace(&mut open.has_fault, true)
-            {
+            if !is_unseen && !self.rules.is_apaches && !std::mem::replace(&mut open.has_fault, true) {
                 let number = open.next - 1;
                 let (path, position) = (open.path.clone(), self.sizes.entry_at(number));
                 let problem = IndexProblem::Stray(number);

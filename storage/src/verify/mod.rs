@@ -13,21 +13,22 @@ mod marks;
 mod queues;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ferrymq_proto::position::{LogOffset, QueueId};
 
 use crate::checkpoint::SyncedFile;
 use crate::files::Keeper;
+use crate::index::IndexState;
 use crate::look::{DerivedState, Look, Progress};
 use crate::meta::Layout;
-use crate::position::{Chain, LogSpan, Mark, behind, distance};
+use crate::position::{LogSpan, behind, distance};
 use crate::queues::QueueError;
 use crate::queues::entry::{DelayLevels, Labels, QueueEntry};
-use crate::recovery::{Corruption, OpenError};
+use crate::recovery::{Corruption, OpenError, SegmentFault};
 use crate::scan::records::Pieces;
 use crate::scan::{Damage, Step, Unit, Walk};
-use crate::segment::Segment;
+use crate::segment::{self, Segment};
 use crate::sums::entry::{BLOCK_BYTES, Entry, Slot};
 use crate::sums::{self};
 use index::{IndexCheck, IndexRules};
@@ -68,6 +69,8 @@ pub struct Verified {
     pub summed_bytes: u64,
     /// The checksums beside the log are void: Apache's broker has had the store.
     pub are_sums_void: bool,
+    /// What was not read, because it lies behind damage or is missing: nothing could be held against it.
+    pub skipped_bytes: u64,
     /// Queues and index were held against the log up to there. `None` when they are to be made anew anyway.
     pub derived_to: Option<LogOffset>,
     pub findings: Vec<Finding>,
@@ -82,7 +85,9 @@ pub fn verify(
     let (synced, written) = look.checkpoint()?;
     let derived = DerivedCheck::begin(look, &look.derived_state(&synced, &written), expected)?;
     let mut verifier = Verifier::new(look, derived, progress);
-    verifier.verified.findings = marks::check(look, &synced, &written)?;
+    verifier.verified.findings =
+        look.faults.iter().map(|fault| Fault::from(fault.clone()).affects()).collect();
+    verifier.verified.findings.extend(marks::check(look, &synced, &written)?);
     verifier.walk()?;
     if look.stored.layout == Layout::Classic {
         verifier.compare_sums()?;
@@ -116,12 +121,8 @@ impl DerivedCheck {
         let is_apaches = matches!(state, DerivedState::Apaches);
         let (to, newest) = match state {
             DerivedState::Void => return Ok(None),
-            DerivedState::Apaches => (LogOffset(i64::MAX), None),
-            DerivedState::Good(good) => {
-                let newest =
-                    good.index.name.is_some().then_some((good.index.header, good.index.slots_written));
-                (good.position, newest)
-            }
+            DerivedState::Apaches => (LogOffset(i64::MAX), IndexState::default()),
+            DerivedState::Good(good) => (good.position, good.index.clone()),
         };
         let may_be_short = is_apaches && look.has_abort_marker()?;
         let levels = expected.delay_levels.clone().filter(|_| !is_apaches);
@@ -148,16 +149,12 @@ impl DerivedCheck {
             SyncedFile::Found(synced) => synced.census.queues_of(topic).any(|known| known == queue),
             _ => false,
         };
-        let is_log_damaged = verified.findings.iter().any(|finding| matches!(finding.fault, Fault::Unit(_)));
         for finding in &mut verified.findings {
             self.find_messages(look, finding)?;
         }
-        // What the walk could not read, it cannot hold anything against.
-        if !is_log_damaged {
-            verified.findings.extend(self.queues.finish(look, &known)?);
-            verified.findings.extend(self.index.finish(&*look.disk)?);
-        }
-        verified.derived_to = (!is_log_damaged).then_some(self.to.min(verified.end));
+        verified.findings.extend(self.queues.finish(look, &known)?);
+        verified.findings.extend(self.index.finish(&*look.disk)?);
+        verified.derived_to = Some(self.to.min(verified.end));
         Ok(())
     }
 
@@ -170,6 +167,11 @@ impl DerivedCheck {
             }
             Fault::Block { position, end, offset, .. } => {
                 (LogSpan { start: *offset, bytes: end - position }, true)
+            }
+            Fault::Segment(SegmentFault::Missing { path }) => {
+                let name = path.file_name().and_then(|name| name.to_str());
+                let Some(start) = name.and_then(segment::parse_name) else { return Ok(()) };
+                (LogSpan { start, bytes: look.stored.segment_bytes }, true)
             }
             _ => return Ok(()),
         };
@@ -187,6 +189,15 @@ fn is_damaged(look: &Look, entry: &QueueEntry) -> Result<bool, OpenError> {
     let mut bytes = vec![0; u64::from(entry.bytes).min(left) as usize];
     segment.read_padded(entry.log_offset, &mut bytes).map_err(|source| failed_at(segment.path(), source))?;
     Ok(!crate::scan::is_record_at(&bytes, entry.log_offset, u64::from(entry.bytes)))
+}
+
+/// Where a walk ends.
+enum WalkEnd {
+    /// With what was durable.
+    Log,
+    /// Before a segment that is missing.
+    Gap(LogOffset),
+    Damage(LogOffset, Damage),
 }
 
 struct Verifier<'a> {
@@ -213,6 +224,7 @@ impl<'a> Verifier<'a> {
             frames: 0,
             summed_bytes: 0,
             are_sums_void: look.keeper == Keeper::Apache,
+            skipped_bytes: 0,
             derived_to: None,
             findings: Vec::new(),
         };
@@ -233,38 +245,59 @@ impl<'a> Verifier<'a> {
 
     fn walk(&mut self) -> Result<(), OpenError> {
         let look = self.look;
-        let (start, mut chain) = look.beginning();
-        let mut from = Mark { offset: start, chain: Chain::default() };
-        loop {
-            let mut walk = Walk::new(&look.segments, look.stored.layout, from.offset, chain);
-            let Some((path, offset, damage)) = self.walk_to_damage(&mut walk)? else { return Ok(()) };
-            let segment = look.segments.iter().find(|segment| segment.path() == path);
-            let position = segment.map_or(0, |segment| segment.position(offset));
+        let (mut from, mut chain) = look.beginning();
+        // What lies in a gap is missing, as the faults of the segments say.
+        while let Some(segment) = look.segments.iter().find(|segment| segment.end() > from) {
+            if segment.base() > from {
+                self.skip(LogSpan { start: from, bytes: distance(from, segment.base()) });
+                (from, chain) = (segment.base(), None);
+            }
+            let mut walk = Walk::new(&look.segments, look.stored.layout, from, chain);
+            let (offset, damage) = match self.walk_to_damage(&mut walk)? {
+                WalkEnd::Log => return Ok(()),
+                WalkEnd::Gap(offset) => {
+                    from = offset;
+                    continue;
+                }
+                WalkEnd::Damage(offset, damage) => (offset, damage),
+            };
+            let Some(segment) = look.segment_at(offset) else { return Ok(()) };
+            let (path, position) = (segment.path().to_owned(), segment.position(offset));
             let durable = self.durable;
             let fault = Fault::Unit(Corruption { path, position, offset, durable, damage });
             self.verified.findings.push(fault.affects());
-            let Some(next) = segment.map(|segment| segment.end()).filter(|next| *next < durable) else {
+            self.skip(LogSpan { start: offset, bytes: segment.left(offset) });
+            if segment.end() >= durable {
                 return Ok(());
-            };
-            from.offset = next;
-            chain = None;
+            }
+            (from, chain) = (segment.end(), None);
+        }
+        Ok(())
+    }
+
+    /// Nothing is known of what lies there.
+    fn skip(&mut self, span: LogSpan) {
+        self.verified.skipped_bytes += distance(span.start, span.end().min(self.durable).max(span.start));
+        if let Some(derived) = &mut self.derived {
+            derived.queues.skip(span);
+            derived.index.skip(span);
         }
     }
 
     /// Walks until what was durable ends, or is damaged: then it says where.
-    fn walk_to_damage(
-        &mut self,
-        walk: &mut Walk<'_>,
-    ) -> Result<Option<(PathBuf, LogOffset, Damage)>, OpenError> {
+    fn walk_to_damage(&mut self, walk: &mut Walk<'_>) -> Result<WalkEnd, OpenError> {
         let confirmed = self.look.stored.confirmed;
         loop {
             let at = walk.position();
-            let path = walk.segment().map(|segment| segment.path().to_owned()).unwrap_or_default();
-            let damaged = |damage| Ok(Some((path.clone(), at.offset, damage)));
-            if at.offset == confirmed.offset && at.chain != confirmed.chain {
+            let Some(segment) = walk.segment() else {
+                let has_more = self.look.segments.back().is_some_and(|last| last.base() > at.offset);
+                return Ok(if has_more { WalkEnd::Gap(at.offset) } else { WalkEnd::Log });
+            };
+            let damaged = |damage| Ok(WalkEnd::Damage(at.offset, damage));
+            if at.offset == confirmed.offset && walk.follows_other_than(confirmed.chain) {
                 return damaged(Damage::OtherChain);
             }
-            let step = walk.step().map_err(|source| failed_at(&path, source))?;
+            let step = walk.step().map_err(|source| failed_at(segment.path(), source))?;
             let damage = match step {
                 Step::Unit { end, .. } if at.offset < confirmed.offset && end.offset > confirmed.offset => {
                     return damaged(Damage::NoBoundary);
@@ -284,7 +317,7 @@ impl<'a> Verifier<'a> {
                 return damaged(damage.unwrap_or(Damage::NothingWritten));
             }
             self.verified.torn = damage;
-            return Ok(None);
+            return Ok(WalkEnd::Log);
         }
     }
 

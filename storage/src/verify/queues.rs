@@ -33,6 +33,8 @@ pub(super) struct QueueCheck {
     to: LogOffset,
     /// Records behind it may have them already.
     start: LogOffset,
+    /// Parts of the log that could not be read. Entries of records there may be right.
+    skipped: Vec<LogSpan>,
     rules: Rules,
     levels: DelayLevels,
 }
@@ -65,7 +67,22 @@ impl QueueCheck {
             places.entry(queue.topic.clone()).or_default().insert(queue.id, number);
         }
         let levels = rules.levels.clone().unwrap_or_default();
-        Ok(Self { found, places, seen: HashMap::new(), homeless: BTreeMap::new(), to, start, rules, levels })
+        Ok(Self {
+            found,
+            places,
+            seen: HashMap::new(),
+            homeless: BTreeMap::new(),
+            to,
+            start,
+            skipped: Vec::new(),
+            rules,
+            levels,
+        })
+    }
+
+    /// Hears that the records of a part of the log will not be seen.
+    pub fn skip(&mut self, span: LogSpan) {
+        self.skipped.push(span);
     }
 
     /// Sees the next record of the log.
@@ -173,7 +190,7 @@ impl QueueCheck {
         let next = seen.map_or(files_end, |seen| seen.next);
         let behind = self.found.files.read(&queue.place, next.min(files_end), CHUNK_ENTRIES)?;
         for (at, raw) in (next.min(files_end).0..).map(QueueOffset).zip(&behind) {
-            if *raw != RawEntry::default() && !self.is_ahead(raw) {
+            if *raw != RawEntry::default() && !self.is_unseen(raw) {
                 return Ok(Some((at, EntryProblem::Stray)));
             }
         }
@@ -185,6 +202,7 @@ impl QueueCheck {
             for raw in self.found.files.read(&queue.place, at, count)? {
                 let is_dropped = match Slot::decode(&raw) {
                     Slot::Blank => last == LogOffset(0),
+                    Slot::Entry(_) if self.is_unseen(&raw) => true,
                     Slot::Entry(entry) => {
                         let follows = entry.log_offset >= last;
                         last = entry.end();
@@ -201,9 +219,10 @@ impl QueueCheck {
         Ok(None)
     }
 
-    /// Whether an entry is of a record that was not checked, because it will be dispatched once more.
-    fn is_ahead(&self, raw: &RawEntry) -> bool {
-        matches!(Slot::decode(raw), Slot::Entry(entry) if entry.log_offset >= self.to)
+    /// Whether an entry is of a record that was not checked: it will be dispatched once more, or could not be read.
+    fn is_unseen(&self, raw: &RawEntry) -> bool {
+        let is_skipped = |offset| self.skipped.iter().any(|span| (span.start..span.end()).contains(&offset));
+        matches!(Slot::decode(raw), Slot::Entry(entry) if entry.log_offset >= self.to || is_skipped(entry.log_offset))
     }
 
     /// The messages whose records lie in a part of the log and fail a test.

@@ -28,6 +28,8 @@ enum Operation {
         durable: bool,
     },
     Dispatch,
+    /// Entries of the index go to its files before the others.
+    WriteIndex,
     Flush,
     Sync,
     Drop,
@@ -57,7 +59,8 @@ fn operations(seed: u64) -> Vec<Operation> {
         40..52 => Operation::Confirm { durable: true },
         52..57 => Operation::Confirm { durable: false },
         57..72 => Operation::Dispatch,
-        72..84 => Operation::Flush,
+        72..76 => Operation::WriteIndex,
+        76..84 => Operation::Flush,
         84..91 => Operation::Sync,
         91..94 => Operation::Drop,
         roll => Operation::Restart { in_order: roll % 2 == 0 },
@@ -90,6 +93,7 @@ fn run(disk: &SimulatedDisk, layout: Layout, operations: &[Operation], flush: fn
                 open_store.confirm();
             }
             Operation::Dispatch => drop(open_store.dispatch()),
+            Operation::WriteIndex => drop(open_store.derived.write_index()),
             Operation::Flush => flush(&open_store.derived),
             Operation::Sync => drop(open_store.derived.sync()),
             Operation::Drop => {
