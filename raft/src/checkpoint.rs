@@ -20,6 +20,7 @@ use crate::proto;
 use crate::types::{LogId, SnapshotMeta, StoredMembership, index_of, term_of};
 use crate::wire::{decode_stored, encode_stored};
 
+const FOLDER: &str = "checkpoints";
 const MAGIC: [u8; 4] = *b"FMQC";
 const VERSION: u32 = 1;
 /// Magic, version, length, checksum.
@@ -95,8 +96,20 @@ struct State {
 
 impl Checkpoints {
     pub fn open(disk: Arc<dyn Disk>, folder: &Path) -> io::Result<Self> {
-        let folder = folder.join("checkpoints");
+        let folder = folder.join(FOLDER);
         disk.create_folder(&folder)?;
+        Self::list(disk, folder)
+    }
+
+    /// Of a folder that is only looked at. `None` when there is none.
+    pub fn to_read(disk: &Arc<dyn Disk>, folder: &Path) -> io::Result<Option<Self>> {
+        match Self::list(Arc::clone(disk), folder.join(FOLDER)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    fn list(disk: Arc<dyn Disk>, folder: PathBuf) -> io::Result<Self> {
         let entries = disk.list(&folder)?;
         // What is not complete has another name, and is written over.
         let parse = |name: &str| (name.len() == NAME_DIGITS).then(|| name.parse().ok()).flatten();
@@ -108,8 +121,14 @@ impl Checkpoints {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self, base: i64) -> PathBuf {
+    pub fn path(&self, base: i64) -> PathBuf {
         self.folder.join(format!("{base:0NAME_DIGITS$}"))
+    }
+
+    /// All, with the offsets that their names say. Oldest first.
+    pub fn load_all(&self) -> Vec<(i64, io::Result<Checkpoint>)> {
+        let bases: Vec<_> = self.state().bases.iter().copied().collect();
+        bases.into_iter().map(|base| (base, self.load(base))).collect()
     }
 
     /// The newest one that is whole. One that is damaged is said so and passed over.

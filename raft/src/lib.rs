@@ -23,6 +23,7 @@ mod state_machine;
 mod status;
 mod transport;
 mod types;
+mod verify;
 mod wire;
 
 pub use app::{App, At, LogKept};
@@ -35,6 +36,7 @@ pub use stamps::Stamps;
 pub use status::{LeaderHint, Leadership, NodeStatus, Role, Status};
 pub use transport::Links;
 pub use types::{Member, NodeId};
+pub use verify::{NodeFault, NodeFiles, verify_node};
 
 #[allow(
     missing_debug_implementations,

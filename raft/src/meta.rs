@@ -174,6 +174,36 @@ pub(crate) async fn change_meta(
     tokio::task::spawn_blocking(move || file.change(change)).await.map_err(io::Error::other)?
 }
 
+/// What a slot holds, for those who only look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotState {
+    Whole,
+    Damaged,
+    Newer(u32),
+}
+
+pub(crate) fn path_in(folder: &Path) -> PathBuf {
+    folder.join("raft.meta")
+}
+
+/// `None` when there is no file.
+pub(crate) fn slots(disk: &dyn Disk, path: &Path) -> io::Result<Option<[SlotState; 2]>> {
+    let file = match disk.open(path, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let state = |slot: usize| -> io::Result<SlotState> {
+        let mut content = vec![0; SLOT_BYTES];
+        file.read_at(&mut content, (slot * SLOT_BYTES) as u64)?;
+        Ok(match decode(&content) {
+            Ok(_) => SlotState::Whole,
+            Err(SlotError::Newer(found)) => SlotState::Newer(found),
+            Err(SlotError::Damaged) => SlotState::Damaged,
+        })
+    };
+    Ok(Some([state(0)?, state(1)?]))
+}
+
 fn encode(sequence: u64, meta: &NodeMeta) -> Vec<u8> {
     let mut out = Vec::with_capacity(SLOT_BYTES);
     out.extend(MAGIC);

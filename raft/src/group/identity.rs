@@ -7,12 +7,12 @@ use ferrymq_storage::unsafe_modes::{UnsafeMode, is_on};
 use ferrymq_storage::{FlushMode, LastStop, Report};
 
 use super::{LogParts, StartError};
-use crate::meta::{MetaFile, NodeMeta};
+use crate::meta::{self, MetaFile, NodeMeta};
 use crate::settings::GroupSettings;
 use crate::types::NodeId;
 
 pub(crate) fn meta_path(settings: &GroupSettings) -> PathBuf {
-    settings.folder.join("raft.meta")
+    meta::path_in(&settings.folder)
 }
 
 /// Opens the file that says who this node is, or makes the node anew.

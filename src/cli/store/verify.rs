@@ -1,17 +1,22 @@
 //! `ferrymq store verify FOLDER`: whether a store is whole.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use ferrymq_proto::json::Writer;
-use ferrymq_storage::OpenError;
+use ferrymq_raft::{NodeFiles, verify_node};
+use ferrymq_storage::disk::{Disk, RealDisk};
 use ferrymq_storage::verify::{Affected, Expected, Finding, Verified, verify};
+use ferrymq_storage::{Layout, OpenError};
 
 use super::inspect::layout_name;
 use super::progress::Bar;
 use super::{IndexSizes, Output, Target, array, complain, integer, print_json, string, truth};
 use crate::cli::CHECK_FAILED;
+use crate::replication::raft::check_state;
 
 const SCHEMA: &str = "ferrymq.store.verify/1";
 
@@ -53,20 +58,39 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, OpenError> {
     let verified = verify(&look, &expected, &mut |progress| bar.show(progress));
     bar.end();
     let verified = verified?;
+    let node = node_files(&arguments.target.folder, &verified)?;
     match arguments.target.output {
-        Output::Text => super::print(&text(&verified)),
-        Output::Json => print_json(SCHEMA, |writer| json(writer, &verified)),
+        Output::Text => super::print(&text(&verified, &node)),
+        Output::Json => print_json(SCHEMA, |writer| json(writer, &verified, &node)),
     }
-    Ok(if verified.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
+    Ok(if verified.findings.is_empty() && node.faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(CHECK_FAILED)
+    })
 }
 
-fn text(verified: &Verified) -> String {
+/// What a node of a group keeps beside its log.
+fn node_files(folder: &Path, verified: &Verified) -> Result<NodeFiles, OpenError> {
+    if verified.layout == Layout::Classic {
+        return Ok(NodeFiles::default());
+    }
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let is_state = |state: &[u8]| check_state(state).map_err(|error| error.to_string());
+    let found = verify_node(&disk, folder, verified.segment_bytes, &is_state);
+    found.map_err(|source| OpenError::Io { path: folder.to_owned(), source })
+}
+
+fn text(verified: &Verified, node: &NodeFiles) -> String {
     let mut text = String::new();
     for finding in &verified.findings {
         text += &format!("DAMAGED {}\n  {}\n", finding.fault, affected(finding));
     }
+    for fault in &node.faults {
+        text += &format!("DAMAGED {fault}\n  {}\n", fault.effect());
+    }
     // Writing to a string does not fail.
-    let _ = write_summary(verified, &mut text);
+    let _ = write_summary(verified, node, &mut text);
     text
 }
 
@@ -90,7 +114,7 @@ fn affected(finding: &Finding) -> String {
     }
 }
 
-fn write_summary(verified: &Verified, text: &mut String) -> std::fmt::Result {
+fn write_summary(verified: &Verified, node: &NodeFiles, text: &mut String) -> std::fmt::Result {
     let Verified { records, frames, start, end, .. } = verified;
     let layout = layout_name(verified.layout);
     write!(text, "{layout} log from {start} to {end}: {records} records")?;
@@ -118,14 +142,17 @@ fn write_summary(verified: &Verified, text: &mut String) -> std::fmt::Result {
         Some(to) => writeln!(text, "queues and index were compared with the log up to {to}")?,
         None => writeln!(text, "queues and index were not compared with the log")?,
     }
-    match verified.findings.len() {
+    if node.has_meta {
+        writeln!(text, "node of a group: raft.meta and {} checkpoints were looked at", node.checkpoints)?;
+    }
+    match verified.findings.len() + node.faults.len() {
         0 => writeln!(text, "sound"),
         count => writeln!(text, "damaged in {count} places"),
     }
 }
 
-fn json(writer: &mut Writer, verified: &Verified) {
-    truth(writer, "isSound", verified.findings.is_empty());
+fn json(writer: &mut Writer, verified: &Verified, node: &NodeFiles) {
+    truth(writer, "isSound", verified.findings.is_empty() && node.faults.is_empty());
     string(writer, "layout", layout_name(verified.layout));
     integer(writer, "start", verified.start.0);
     integer(writer, "confirmed", verified.confirmed.0);
@@ -143,6 +170,17 @@ fn json(writer: &mut Writer, verified: &Verified) {
     }
     if let Some(to) = verified.derived_to {
         integer(writer, "derivedComparedTo", to.0);
+    }
+    if node.has_meta {
+        integer(writer, "checkpoints", node.checkpoints);
+    }
+    if !node.faults.is_empty() {
+        array(writer, "nodeFindings", &node.faults, |writer, fault| {
+            string(writer, "kind", fault.kind());
+            string(writer, "path", &fault.path().display().to_string());
+            string(writer, "problem", &fault.to_string());
+            string(writer, "effect", fault.effect());
+        });
     }
     array(writer, "findings", &verified.findings, |writer, finding| {
         string(writer, "kind", finding.fault.kind());

@@ -5,6 +5,8 @@ use ferrymq_proto::position::{QueueId, QueueOffset, Timestamp};
 use ferrymq_storage::dispatch::QueueEnd;
 use prost::Message;
 
+use crate::state::Tables;
+
 #[derive(Debug, PartialEq)]
 pub(super) struct Checkpoint {
     pub tables: Vec<u8>,
@@ -13,7 +15,7 @@ pub(super) struct Checkpoint {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CheckpointError {
+pub enum CheckpointError {
     #[error("{0}")]
     Malformed(#[from] prost::DecodeError),
     #[error("{0}")]
@@ -40,6 +42,12 @@ struct TopicEnds {
     queues: Vec<i32>,
     #[prost(int64, repeated, tag = "3")]
     next: Vec<i64>,
+}
+
+/// Whether somebody could begin with this state.
+pub fn check(state: &[u8]) -> Result<(), CheckpointError> {
+    Tables::restore(&Checkpoint::decode(state)?.tables)?;
+    Ok(())
 }
 
 impl Checkpoint {

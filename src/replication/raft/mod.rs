@@ -20,6 +20,8 @@ use super::{Batch, Changed, Done, NotStored, Replicator, SharedTables, Stored, W
 use crate::state;
 use app::RaftApp;
 
+pub use checkpoint::check as check_state;
+
 pub struct Raft {
     handle: GroupHandle,
     /// Gone when it was stopped.

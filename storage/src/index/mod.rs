@@ -285,7 +285,7 @@ impl KeyIndex {
             });
             written.map_err(failed_at(&file.path))?;
         }
-        while files.open.first().is_some_and(|file| file.is_full() && file.are_slots_written()) {
+        while files.open.first().is_some_and(OpenFile::is_complete) {
             let file = files.open.remove(0);
             files.sealed.push(Sealed { name: file.name, path: file.path, header: file.header });
         }

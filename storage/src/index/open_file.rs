@@ -107,6 +107,11 @@ impl OpenFile {
         self.header.next >= self.sizes.entries
     }
 
+    /// It is full, and all of it is in the file.
+    pub fn is_complete(&self) -> bool {
+        self.is_full() && self.written == self.header && self.slots_written
+    }
+
     pub fn pending_bytes(&self) -> u64 {
         self.pending.len() as u64 * size_of::<Pending>() as u64
     }

@@ -174,3 +174,29 @@ fn what_apaches_broker_did_in_between_counts() {
     assert_eq!(look_over(&disk).findings, []);
     assert!(!has_abort_marker(&disk));
 }
+
+/// The last keys of a file may be in memory only when it is synced: nobody counts it as whole before they are in it.
+#[test]
+fn an_index_file_is_full_before_its_last_records_are_durable() {
+    let disk = SimulatedDisk::default();
+    let mut store = open(&disk);
+    let send = |store: &mut Store, number: usize| {
+        let mut one = message("orders", 0);
+        one.properties.push((property::KEYS, format!("k{}", number % 3)));
+        store.send(&[one], START_TIME + number as i64).unwrap();
+    };
+    (0..6).for_each(|number| send(&mut store, number));
+    store.log().flush().unwrap();
+    // Eleven entries fill a file.
+    (6..11).for_each(|number| send(&mut store, number));
+    store.confirm();
+    store.dispatch().unwrap();
+    store.derived.sync().unwrap();
+    send(&mut store, 11);
+    store.catch_up().unwrap();
+    store.derived.sync().unwrap();
+    let expected = answers(&store, &keys()).unwrap();
+    assert_eq!(expected.found["orders#k0"].len(), 4, "{expected:?}");
+    drop(store);
+    assert_eq!(reopened(&disk.power_loss(1)), expected);
+}
