@@ -23,7 +23,7 @@ use crate::state::Command;
 
 /// Readers of queues share so many open files.
 const QUEUE_FILES_MAX: usize = 1024;
-/// How long dispatch may take to catch up at the start before it is told about.
+/// How long dispatch may take to catch up at the start before it is told about, and told again.
 const CATCHING_UP: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
@@ -105,10 +105,11 @@ pub fn open(config: &BrokerConfig, layout: Layout, waking: Waking) -> Result<Ope
         log.confirm(Mark { offset: log.written(), ..log.confirmed() });
     }
     let (derived, mut dispatcher) = Derived::open(&log, derived_settings(config), Box::new(waking))?;
-    let began = Instant::now();
+    let mut told = Instant::now();
     while dispatcher.step()? {
-        if began.elapsed() > CATCHING_UP {
+        if told.elapsed() > CATCHING_UP {
             tracing::info!(position = %derived.position(), end = %log.written(), "dispatching what is stored");
+            told = Instant::now();
         }
     }
     let log_threads = match layout {

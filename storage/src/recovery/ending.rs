@@ -51,9 +51,16 @@ impl Ending {
         }
         let from = safe_point(segments, stored, last_stop);
         let mut walk = Walk::new(segments, stored.layout, from.offset, from.chain);
+        let mut told = from.offset;
         loop {
             let at = walk.position();
             let segment = walk.segment();
+            // Of a log that was another program's nothing is known, and to walk over all of it may take minutes.
+            if let Some(segment) = segment.filter(|segment| segment.base() > told) {
+                let last = segments.back().map(|last| last.base()).unwrap_or_default();
+                tracing::info!(segment = %segment.base(), %last, "looking for the end of the log");
+                told = segment.base();
+            }
             let path = segment.map_or(Path::new(""), |segment| segment.path());
             let corruption = |damage| {
                 let position = segment.map_or(0, |segment| segment.position(at.offset));

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::disk::SimulatedDisk;
+use crate::disk::{Disk, SimulatedDisk};
 use crate::look::Assumed;
 use crate::tests::rig::{SEGMENT_BYTES, Unit, Writer, numbered_body, segment_path, settings};
 
 fn verified(disk: &SimulatedDisk, assumed: Assumed) -> Result<Verified, OpenError> {
-    let look = Look::open(Arc::new(disk.clone()), Path::new("/store"), assumed)?;
+    let look = Look::open_damaged(Arc::new(disk.clone()), Path::new("/store"), assumed)?;
     verify(&look, &Expected::default(), &mut |_| ())
 }
 
@@ -44,6 +44,51 @@ fn a_sound_store() {
         let summed = if layout == Layout::Classic { end.0 as u64 } else { 0 };
         assert_eq!(verified.summed_bytes, summed);
     }
+}
+
+#[test]
+fn a_walk_goes_on_behind_a_missing_segment() {
+    for layout in [Layout::Classic, Layout::Framed] {
+        let (disk, units) = store(layout);
+        disk.remove(&segment_path(1)).unwrap();
+        let strict = Look::open(Arc::new(disk.clone()), Path::new("/store"), Assumed::default());
+        assert!(strict.is_err(), "nobody serves a log with a gap");
+        let damaged = units.iter().find(|unit| unit.span.start.0 >= 2 * SEGMENT_BYTES as i64).unwrap();
+        disk.flip_bit(&segment_path(2), (damaged.span.start.0 as u64 - 2 * SEGMENT_BYTES + 200) * 8);
+        let found = verified(&disk, Assumed::default()).unwrap();
+        let kinds: Vec<_> = found.findings.iter().map(|finding| finding.fault.kind()).collect();
+        let expected =
+            if layout == Layout::Classic { &["segment", "unit", "block"][..] } else { &["segment", "unit"] };
+        assert_eq!(
+            (kinds.as_slice(), &said(&found)[0]),
+            (
+                expected,
+                &format!(
+                    "{} is missing; restore it from a copy, or let this node fetch the log anew",
+                    segment_path(1).display()
+                )
+            )
+        );
+        assert_eq!(found.skipped_bytes, SEGMENT_BYTES + (found.durable.0 - damaged.span.start.0) as u64);
+    }
+}
+
+#[test]
+fn segments_that_are_missing_at_the_end_or_foreign() {
+    let (disk, _) = store(Layout::Framed);
+    disk.remove(&segment_path(2)).unwrap();
+    disk.plant(Path::new("/store/commitlog/notes.txt"), b"hello");
+    let said = said(&verified(&disk, Assumed::default()).unwrap());
+    assert_eq!(
+        said,
+        [
+            "/store/commitlog/notes.txt does not belong to the log; move it elsewhere".to_owned(),
+            format!(
+                "{} is missing; restore it from a copy, or let this node fetch the log anew",
+                segment_path(2).display()
+            ),
+        ]
+    );
 }
 
 #[test]

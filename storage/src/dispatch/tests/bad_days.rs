@@ -7,10 +7,11 @@ use std::sync::Arc;
 use ferrymq_proto::record::property;
 
 use super::rig::*;
+use crate::disk::simulated::Fault;
 use crate::disk::{Access, Disk, SimulatedDisk};
 use crate::dispatch::*;
 use crate::look::{Assumed, Look, inspect};
-use crate::verify::{Expected, Verified};
+use crate::verify::{Affected, Expected, Verified};
 use crate::*;
 
 fn open(disk: &SimulatedDisk) -> Store {
@@ -57,6 +58,13 @@ fn look(disk: &SimulatedDisk) -> Look {
 fn look_over(disk: &SimulatedDisk) -> Verified {
     let expected = Expected { index_slots: 5, index_entries: 12, ..Expected::default() };
     verify(&look(disk), &expected, &mut |_| ()).unwrap()
+}
+
+/// As [`look_over`], where segments may be missing.
+fn look_over_damaged(disk: &SimulatedDisk) -> Verified {
+    let look = Look::open_damaged(Arc::new(disk.clone()), Path::new("/store"), Assumed::default()).unwrap();
+    let expected = Expected { index_slots: 5, index_entries: 12, ..Expected::default() };
+    verify(&look, &expected, &mut |_| ()).unwrap()
 }
 
 fn files_below(disk: &SimulatedDisk, folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -198,5 +206,64 @@ fn an_index_file_is_full_before_its_last_records_are_durable() {
     let expected = answers(&store, &keys()).unwrap();
     assert_eq!(expected.found["orders#k0"].len(), 4, "{expected:?}");
     drop(store);
-    assert_eq!(reopened(&disk.power_loss(1)), expected);
+    assert_eq!(after_power_loss(&disk, 1), expected);
+}
+
+/// What the next life of the machine answers.
+fn after_power_loss(disk: &SimulatedDisk, seed: u64) -> Answers {
+    let opened = Store::open(&disk.power_loss(seed), Layout::Classic, 2, settings(), Box::new(NoArrivals));
+    let mut store = opened.unwrap();
+    store.dispatch().unwrap();
+    answers(&store, &keys()).unwrap()
+}
+
+/// Makes all anew and asks it, up to the first error.
+fn try_to_rebuild(disk: &SimulatedDisk) -> Result<Answers, Box<dyn std::error::Error>> {
+    let mut store = Store::open(disk, Layout::Classic, 1, settings(), Box::new(NoArrivals))?;
+    store.dispatch()?;
+    store.derived.flush()?;
+    store.derived.sync()?;
+    Ok(answers(&store, &keys())?)
+}
+
+/// Each call fails once, or three in a row: an error is told, the next try has all, and so has the next life of the machine.
+#[test]
+fn each_failing_call_of_what_is_derived_loses_nothing() {
+    let (made, expected) = closed_store(20);
+    forget(&(Arc::new(made.clone()) as _), Path::new("/store")).unwrap();
+    let whole = made.process_loss();
+    assert_eq!(try_to_rebuild(&whole).unwrap(), expected);
+    let mut told = 0;
+    for fault in [Fault::Io, Fault::NoRoom] {
+        for (call, times) in (0..whole.calls()).flat_map(|call| [(call, 1), (call, 3)]) {
+            let disk = made.process_loss();
+            (call..call + times).for_each(|call| disk.fail_call(call, fault));
+            let tries: Vec<_> = (0..6).map(|_| try_to_rebuild(&disk).ok()).collect();
+            told += tries.iter().filter(|found| found.is_none()).count();
+            let at = format!("{fault:?} at call {call} and {} behind it", times - 1);
+            assert_eq!(tries.last(), Some(&Some(expected.clone())), "{at}");
+            assert!(tries.iter().flatten().all(|found| *found == expected), "{at}");
+            assert_eq!(after_power_loss(&disk, call), expected, "{at}");
+        }
+    }
+    assert!(told > 0);
+}
+
+/// What tells of the rest of the log is still held against it.
+#[test]
+fn queues_are_compared_with_what_is_left_of_a_log() {
+    let (disk, _) = closed_store(200);
+    let segments = files_below(&disk, "/store/commitlog");
+    assert!(segments.len() > 2, "{}", segments.len());
+    disk.remove(&segments[1].0).unwrap();
+    let found = look_over_damaged(&disk);
+    let [gap] = found.findings.as_slice() else { panic!("{:?}", found.findings) };
+    assert_eq!(gap.fault.kind(), "segment");
+    let Affected::Messages { count, .. } = gap.affected else { panic!("{gap:?}") };
+    assert_eq!(count + found.records, 30);
+    // The first entry of a queue, whose record is in the first segment.
+    disk.flip_bit(Path::new("/store/consumequeue/orders/0/00000000000000000000"), 8 * 8 + 3);
+    let found = look_over_damaged(&disk);
+    let kinds: Vec<_> = found.findings.iter().map(|finding| finding.fault.kind()).collect();
+    assert_eq!(kinds, ["segment", "queue-entry"], "{:?}", found.findings);
 }
