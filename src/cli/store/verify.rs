@@ -10,7 +10,7 @@ use ferrymq_proto::json::Writer;
 use ferrymq_raft::{NodeFiles, verify_node};
 use ferrymq_storage::disk::{Disk, RealDisk};
 use ferrymq_storage::verify::{Affected, Expected, Finding, Verified, verify};
-use ferrymq_storage::{Layout, OpenError};
+use ferrymq_storage::{Layout, MetaError, OpenError};
 
 use super::inspect::layout_name;
 use super::progress::Bar;
@@ -37,7 +37,13 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, OpenError> {
-    let look = arguments.target.open_damaged()?;
+    let look = match arguments.target.open_damaged() {
+        Err(error @ OpenError::Meta(MetaError::Damaged { .. })) => {
+            complain(&format!("error: {error}\n"));
+            return Ok(ExitCode::from(CHECK_FAILED));
+        }
+        other => other?,
+    };
     if look.is_in_use()? {
         let folder = arguments.target.folder.display();
         complain(&format!(

@@ -245,7 +245,8 @@ impl<'a> Verifier<'a> {
 
     fn walk(&mut self) -> Result<(), OpenError> {
         let look = self.look;
-        let (mut from, mut chain) = look.beginning();
+        let (first, mut chain) = look.beginning();
+        let mut from = first.min(look.stored.start);
         // What lies in a gap is missing, as the faults of the segments say.
         while let Some(segment) = look.segments.iter().find(|segment| segment.end() > from) {
             if segment.base() > from {
