@@ -16,6 +16,7 @@ use std::sync::Arc;
 use ferrymq_proto::position::{LogOffset, Timestamp};
 
 use crate::disk::{Access, Disk, DiskFile};
+use crate::files::remove_if_there;
 use crate::index::{Header, IndexState};
 use crate::meta::BootId;
 use crate::queues::census::{Census, take};
@@ -204,6 +205,12 @@ impl Checkpoint {
             WrittenFile::Found(of, good) if of == boot => Ok(Some(good)),
             _ => Ok(None),
         }
+    }
+
+    /// Removes the note of what was written, which is of files that will be others.
+    pub fn forget_written(&self) -> Result<(), PathError> {
+        let path = self.written_path();
+        remove_if_there(&*self.disk, &path).map_err(at(&path))
     }
 
     /// Notes what was written.

@@ -56,6 +56,7 @@ impl Opened {
             // Before anything is changed: a crash in the midst of it shall begin it again.
             let begun = Synced { good: synced, rebuilds, census: census.clone() };
             checkpoint.save(&begun)?;
+            checkpoint.forget_written()?;
         }
         let from = |rebuilt: bool| if rebuilt { start } else { good.position };
         let (queues_from, index_from) = (from(rebuilds.queues), from(rebuilds.index));

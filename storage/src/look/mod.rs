@@ -79,6 +79,12 @@ impl Look {
     /// Of a store of which segments may be missing: which, is among the faults.
     pub fn open_damaged(disk: Arc<dyn Disk>, folder: &Path, assumed: Assumed) -> Result<Self, OpenError> {
         let mut look = Self::find(disk, folder, assumed)?;
+        // Of a store that says nothing of itself nobody knows which length is right.
+        if !look.has_meta
+            && let Some(fault @ SegmentFault::BadLength { .. }) = look.faults.first()
+        {
+            return Err(SurveyError::from(fault.clone()).into());
+        }
         // If all are missing, the first one is among the faults already.
         if let Some(last) = look.segments.back().map(|last| last.end()) {
             let durable = look.durable();
