@@ -5,7 +5,7 @@ use ferrymq_proto::position::{QueueId, QueueOffset, Timestamp};
 use ferrymq_storage::dispatch::QueueEnd;
 use prost::Message;
 
-use crate::state::Tables;
+use crate::state::{DecodeError, Tables};
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Checkpoint {
@@ -20,6 +20,8 @@ pub enum CheckpointError {
     Malformed(#[from] prost::DecodeError),
     #[error("{0}")]
     Name(#[from] NameError),
+    #[error("{0}")]
+    Tables(#[from] DecodeError),
 }
 
 /// As it is stored. A tag is never used again for something else.
