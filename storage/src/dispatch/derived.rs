@@ -131,7 +131,7 @@ pub(super) struct Shared {
 pub(super) struct Writing {
     checkpoint: Checkpoint,
     pub rebuild: Option<Rebuild>,
-    /// A sync failed: what is on the disk is unknown until the next start.
+    /// A sync failed: what is on the disk is unknown until the next start has made it anew.
     sync_failed: bool,
 }
 
@@ -359,12 +359,19 @@ impl Derived {
             return Ok(());
         }
         let folder = &self.shared.log.core.files.folder;
-        if let Err(source) = self.shared.log.core.disk.sync_below(folder) {
+        let synced = self.shared.log.core.disk.sync_below(folder);
+        let position = good.position;
+        let census = self.shared.queues.census();
+        if let Err(source) = synced {
             writing.sync_failed = true;
+            // The kernel may count as clean what never came to the disk: another sync, also of a later process, would succeed.
+            let rebuilds = Rebuilds { queues: true, index: true };
+            if let Err((path, error)) = writing.checkpoint.save(&Synced { good, rebuilds, census }) {
+                tracing::error!(path = %path.display(), %error, "cannot note that queues and index must be made anew");
+            }
             return Err(DispatchError::Io { path: folder.clone(), source });
         }
-        let position = good.position;
-        let synced = Synced { good, rebuilds: Rebuilds::default(), census: self.shared.queues.census() };
+        let synced = Synced { good, rebuilds: Rebuilds::default(), census };
         writing.checkpoint.save(&synced)?;
         self.shared.synced.store(position.0, Ordering::Release);
         if self.shared.layout == Layout::Classic {
