@@ -133,6 +133,7 @@ pub(super) struct Writing {
     pub rebuild: Option<Rebuild>,
     /// A sync failed: what is on the disk is unknown until the next start has made it anew.
     sync_failed: bool,
+    failure_noted: bool,
 }
 
 /// What is made anew is good once dispatch has come so far.
@@ -222,6 +223,7 @@ impl Derived {
                 checkpoint: opened.checkpoint,
                 rebuild: opened.rebuild,
                 sync_failed: false,
+                failure_noted: false,
             }),
             wake: Wake::default(),
         };
@@ -356,26 +358,35 @@ impl Derived {
     /// Syncs what was written, and says so.
     pub(super) fn sync_holding(&self, writing: &mut Writing, good: Good) -> Result<(), DispatchError> {
         if writing.sync_failed {
-            return Ok(());
+            return self.note_failed_sync(writing, good);
         }
         let folder = &self.shared.log.core.files.folder;
-        let synced = self.shared.log.core.disk.sync_below(folder);
-        let position = good.position;
-        let census = self.shared.queues.census();
-        if let Err(source) = synced {
+        if let Err(source) = self.shared.log.core.disk.sync_below(folder) {
             writing.sync_failed = true;
-            // The kernel may count as clean what never came to the disk: another sync, also of a later process, would succeed.
-            let rebuilds = Rebuilds { queues: true, index: true };
-            if let Err((path, error)) = writing.checkpoint.save(&Synced { good, rebuilds, census }) {
-                tracing::error!(path = %path.display(), %error, "cannot note that queues and index must be made anew");
+            if let Err(error) = self.note_failed_sync(writing, good) {
+                tracing::error!(%error, "cannot note that queues and index must be made anew");
             }
             return Err(DispatchError::Io { path: folder.clone(), source });
         }
+        let position = good.position;
+        let census = self.shared.queues.census();
         let synced = Synced { good, rebuilds: Rebuilds::default(), census };
         writing.checkpoint.save(&synced)?;
         self.shared.synced.store(position.0, Ordering::Release);
         if self.shared.layout == Layout::Classic {
             writing.checkpoint.save_apaches(&synced.good)?;
+        }
+        Ok(())
+    }
+
+    /// Says durably that the next start must make all anew: the kernel may count as clean what never came to the disk, and another
+    /// sync, also of a later process, would succeed.
+    fn note_failed_sync(&self, writing: &mut Writing, good: Good) -> Result<(), DispatchError> {
+        if !writing.failure_noted {
+            let rebuilds = Rebuilds { queues: true, index: true };
+            let census = self.shared.queues.census();
+            writing.checkpoint.save(&Synced { good, rebuilds, census })?;
+            writing.failure_noted = true;
         }
         Ok(())
     }
