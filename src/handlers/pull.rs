@@ -96,7 +96,7 @@ fn read(broker: &Arc<Broker>, call: Call, mut checked: Checked, may_wait: bool) 
             let pulled = patient(broker, pulled, checked.header.queue_offset);
             let is_nothing = code_of(&pulled, checked.header.queue_offset) == ResponseCode::PULL_NOT_FOUND;
             if may_wait && is_nothing {
-                park(broker, call, checked);
+                park(broker, call, checked, pulled);
             } else {
                 answer(broker, call, &checked, Ok(pulled));
             }
@@ -129,8 +129,11 @@ fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Waits for a message to arrive, or until the consumer wants to hear that there is none.
-fn park(broker: &Arc<Broker>, call: Call, checked: Checked) {
+/// Waits for a message to arrive, or until the consumer wants to hear that there is none. Where too many wait, it hears so now.
+fn park(broker: &Arc<Broker>, mut call: Call, checked: Checked, nothing: Pulled) {
+    if !broker.arrivals.has_room() || !call.set_aside() {
+        return answer(broker, call, &checked, Ok(nothing));
+    }
     let wait = broker.pull_rules.get().wait(checked.header.suspend_timeout_millis);
     let question = checked.question.clone();
     let connection = call.connection.clone();

@@ -20,6 +20,7 @@ use crate::config::sources::{Sources, load};
 use crate::node::Node;
 
 mod administration;
+mod hostile;
 mod replies;
 
 /// Of a client that hears nothing.

@@ -20,6 +20,9 @@ const SHARDS: usize = 16;
 /// How often those that have waited long enough are looked for.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Pulls that may wait, which takes about a gigabyte. The next ones are told that there is nothing.
+const PARKED_MAX: usize = 1_000_000;
+
 /// What is served once more. Called on a thread that has other things to do: it must be quick.
 pub type Again = Box<dyn FnOnce() + Send>;
 
@@ -98,6 +101,11 @@ impl Arrivals {
     /// How many pulls wait.
     pub fn count(&self) -> usize {
         self.count.load(Ordering::SeqCst)
+    }
+
+    /// Whether one more may be parked.
+    pub fn has_room(&self) -> bool {
+        self.count() < PARKED_MAX
     }
 
     /// Parks a pull. Whoever parks looks once more whether something has arrived meanwhile, and then calls [`Self::wake`].

@@ -35,9 +35,11 @@ struct Shared {
     peer: SocketAddr,
     outbox_bytes_max: usize,
     unanswered_max: usize,
+    set_aside_max: usize,
     outbox: Mutex<Outbox>,
-    /// Requests we have taken in and not answered yet.
+    /// Requests we have taken in and not answered yet, without those that are set aside.
     unanswered: AtomicUsize,
+    set_aside: AtomicUsize,
     /// Requests of ours that wait for the peer's answer, by their opaque.
     waiting: Mutex<HashMap<i32, oneshot::Sender<Command>>>,
     next_opaque: AtomicI32,
@@ -56,8 +58,10 @@ impl Connection {
             peer,
             outbox_bytes_max: limits.outbox_bytes_max,
             unanswered_max: limits.unanswered_max,
+            set_aside_max: limits.set_aside_max,
             outbox: Mutex::default(),
             unanswered: AtomicUsize::new(0),
+            set_aside: AtomicUsize::new(0),
             waiting: Mutex::default(),
             next_opaque: AtomicI32::new(0),
             wake: Notify::new(),
@@ -128,7 +132,15 @@ impl Connection {
     /// Takes in a request of the peer, which is owed an answer from now on.
     pub(super) fn take(&self, request: Command) -> Call {
         self.0.unanswered.fetch_add(1, Ordering::AcqRel);
-        Call { request, connection: self.clone(), answered: false }
+        Call { request, connection: self.clone(), answered: false, is_aside: false }
+    }
+
+    /// One request less that holds back the next ones.
+    fn release(&self) {
+        if self.0.unanswered.fetch_sub(1, Ordering::AcqRel) == self.0.unanswered_max {
+            // The task stopped reading at the limit.
+            self.0.wake.notify_one();
+        }
     }
 
     /// Requests taken in and not answered yet.
@@ -187,9 +199,26 @@ pub struct Call {
     pub request: Command,
     pub connection: Connection,
     answered: bool,
+    is_aside: bool,
 }
 
 impl Call {
+    /// Lets it wait for something that may take its time to happen, without holding back what its peer asks next. `false`: too
+    /// many of this connection wait already.
+    pub fn set_aside(&mut self) -> bool {
+        if self.is_aside {
+            return true;
+        }
+        let shared = &self.connection.0;
+        if shared.set_aside.fetch_add(1, Ordering::AcqRel) >= shared.set_aside_max {
+            shared.set_aside.fetch_sub(1, Ordering::AcqRel);
+            return false;
+        }
+        self.is_aside = true;
+        self.connection.release();
+        true
+    }
+
     /// Answers the request, unless it wants no answer.
     pub fn answer(mut self, answer: Command) {
         self.answered = true;
@@ -206,10 +235,10 @@ impl Drop for Call {
             let answer = self.request.answer(ResponseCode::SYSTEM_ERROR);
             self.connection.put(answer.with_remark("the request was dropped without an answer"));
         }
-        let unanswered = self.connection.0.unanswered.fetch_sub(1, Ordering::AcqRel);
-        if unanswered == self.connection.0.unanswered_max {
-            // The task stopped reading at the limit.
-            self.connection.0.wake.notify_one();
+        if self.is_aside {
+            self.connection.0.set_aside.fetch_sub(1, Ordering::AcqRel);
+        } else {
+            self.connection.release();
         }
     }
 }

@@ -22,6 +22,9 @@ pub struct Limits {
     pub frame_completion: Duration,
     /// Requests of one connection without their answers. Past this we stop reading from it.
     pub unanswered_max: usize,
+    /// Requests of one connection that wait for something to happen ([`super::Call::set_aside`]): a consumer has one for each of
+    /// its queues. Past this they are told at once that nothing has happened.
+    pub set_aside_max: usize,
     /// Bytes that wait for a peer to read them. Past this we stop reading from it, and drop what nobody asked for.
     pub outbox_bytes_max: usize,
     /// Bytes that all connections together hold: received but not served, and not read by their peers. Past this, only
@@ -39,6 +42,7 @@ impl Default for Limits {
             first_byte: Duration::from_secs(10),
             frame_completion: Duration::from_secs(30),
             unanswered_max: 1024,
+            set_aside_max: 65_536,
             outbox_bytes_max: 4 << 20,
             held_bytes_max: 1 << 30,
         }

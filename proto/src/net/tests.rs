@@ -263,6 +263,34 @@ async fn unanswered_requests_are_bounded_and_resume() {
 }
 
 #[tokio::test]
+async fn what_is_set_aside_holds_nothing_back_and_is_bounded_too() {
+    let mut fixture = start(Limits { unanswered_max: 2, set_aside_max: 5, ..Limits::default() });
+    let mut stream = fixture.raw().await;
+    let frames: Vec<_> = (0..8)
+        .flat_map(|n| frame_of(&Command::request(RequestCode::GET_BROKER_CLUSTER_INFO).with_opaque(n)))
+        .collect();
+    stream.write_all(&frames).await.unwrap();
+    let mut aside = Vec::new();
+    for _ in 0..5 {
+        let mut call = fixture.held.recv().await.unwrap();
+        assert!(call.set_aside());
+        assert!(call.set_aside(), "it is already");
+        aside.push(call);
+    }
+    let mut refused = fixture.held.recv().await.unwrap();
+    assert!(!refused.set_aside(), "there are as many as may be");
+    aside.pop().unwrap().answer_with(ResponseCode::SUCCESS);
+    assert!(refused.set_aside(), "one is gone");
+    // What is not set aside still counts.
+    let last = [fixture.held.recv().await.unwrap(), fixture.held.recv().await.unwrap()];
+    stream.write_all(&frames).await.unwrap();
+    fixture.client().call(&echo("x"), Bytes::new()).await.unwrap();
+    assert!(fixture.held.try_recv().is_err(), "a third request came past the limit");
+    drop(last);
+    fixture.held.recv().await.unwrap().answer_with(ResponseCode::SUCCESS);
+}
+
+#[tokio::test]
 async fn what_all_connections_hold_is_bounded_and_others_go_on() {
     let limits =
         Limits { held_bytes_max: 100_000, frame_completion: Duration::from_secs(1), ..Limits::default() };

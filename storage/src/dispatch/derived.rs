@@ -349,7 +349,10 @@ impl Derived {
                 // What was noted before is of the files that were.
                 writing.checkpoint.note(shared.boot, &good)?;
                 writing.rebuild = None;
-                tracing::info!(%position, "queues and index were made anew from the log");
+                // A store that has only just begun had none.
+                if rebuild.to > LogOffset(0) {
+                    tracing::info!(%position, "queues and index were made anew from the log");
+                }
             }
         }
         Ok(good)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 
 from harness.remoting import UPDATE_TOPIC, ask, route
-from rocketmq.client import Message, Producer, PushConsumer, SendStatus
-from rocketmq.ffi import dll
+from rocketmq.client import Message, Producer, PushConsumer, RecvMessage, SendStatus
+from rocketmq.ffi import _CConsumeStatus as ConsumeStatus, dll
 
 PATIENCE_S = 90
 POLL_S = 0.05
@@ -137,6 +137,24 @@ class Trial:
         consumer.start()
         self.clients.append(consumer)
         return inbox, consumer
+
+    def consume_or_fail(self, group, topic, succeeds):
+        """The inbox of a consumer to which what does not succeed is to come again. The wrapper has no way to say so: after an
+        exception in a callback, what it tells the library is left to chance. So the library is told without it."""
+        inbox = Inbox()
+
+        def told(_consumer, handle):
+            got = RecvMessage(handle)
+            inbox.receive(got)
+            return (ConsumeStatus.CONSUME_SUCCESS if succeeds(got) else ConsumeStatus.RECONSUME_LATER).value
+        consumer = PushConsumer(group)
+        consumer.set_namesrv_addr(self.place.name_servers)
+        consumer.set_instance_name(f"{os.getpid()}-{next(_instances)}")
+        dll.Subscribe(consumer._handle, topic.encode(), b"*")
+        consumer._register_callback(told)
+        consumer.start()
+        self.clients.append(consumer)
+        return inbox
 
     def end(self, client):
         self.clients.remove(client)
