@@ -99,7 +99,7 @@ async fn main() {
 
 struct Plan {
     address: String,
-    process: u32,
+    process: usize,
     clients: usize,
     groups: usize,
     topics: usize,
