@@ -145,6 +145,14 @@ impl Plan {
                 ..HeartbeatData::default()
             };
             beat(&client, &data).await;
+            let speaking = Arc::downgrade(&client);
+            tokio::spawn(async move {
+                loop {
+                    sleep(HEARTBEATS).await;
+                    let Some(client) = speaking.upgrade() else { return };
+                    beat(&client, &data).await;
+                }
+            });
             clients.push(client);
         }
         clients
@@ -241,6 +249,7 @@ impl Crowd {
             });
         }
         sending.join_all().await;
+        let sent = began.elapsed();
         while self.delivered.load(Ordering::Relaxed) < expected {
             assert!(began.elapsed() < PATIENCE, "not all messages come");
             sleep(Duration::from_millis(10)).await;
@@ -251,7 +260,10 @@ impl Crowd {
         assert_eq!(skipped, 0, "messages were skipped");
         let deliveries = expected - before;
         plan.report(
-            &format!("{messages} messages {what} {deliveries} times, {repeated} repeated so far"),
+            &format!(
+                "{messages} messages sent in {:.1} s and {what} {deliveries} times, {repeated} repeated so far",
+                sent.as_secs_f64()
+            ),
             began.elapsed(),
         );
     }

@@ -1,67 +1,44 @@
 //! One node that decides alone: Apache's master without slaves.
 //!
-//! One thread writes messages: whatever waits goes into the log with one write, and with one fsync where the settings demand it.
-//! Another one changes the tables: whatever waits is applied, their files are written, and then it is answered. A message is
-//! final when it is as safe as its sender is told: written, or on disk.
+//! Messages: whatever waits goes into the log with one write, and with one fsync where the settings demand it ([`messages`]).
+//! Tables: a thread changes them; whatever waits is applied, their files are written, and then it is answered. A message is final
+//! when it is as safe as its sender is told: written, or on disk.
+
+mod messages;
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use ferrymq_proto::name::TopicName;
-use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::dispatch::{Derived, DispatchError};
-use ferrymq_storage::stamp::{StampError, Stamped, Stamper};
-use ferrymq_storage::{AppendError, Appender, Broken, Chain, FlushMode, Log, Mark};
+use ferrymq_storage::stamp::{StampError, Stamper};
+use ferrymq_storage::{Appender, FlushMode, Log};
+use tokio::runtime::Handle;
 
+use self::messages::{Forgotten, LogWriter, Messages, Sent, Work};
 use super::queue::{NotTaken, WaitingQueue};
-use super::{Batch, Changed, Done, NotStored, Replicator, SharedTables, Stored, Wait};
-use crate::clock;
+use super::{Batch, Changed, Done, NotStored, Replicator, SharedTables, Wait};
 use crate::state;
 use crate::state::files::{ConfigFile, ConfigFolder, FileError};
 
-/// What may wait to be written. Past this senders hear that the broker is busy.
-const WAITING_BYTES_MAX: usize = 64 << 20;
-/// What is written at once.
-const WRITE_BYTES_MAX: usize = 1 << 20;
-const WRITE_BATCHES_MAX: usize = 1024;
 /// Changes of the tables that may wait.
 const CHANGES_MAX: usize = 16_384;
 /// How long dispatch may take to come to the end of the log, before the queues of a deleted topic are left as they are.
 const DISPATCH_WAIT: Duration = Duration::from_secs(10);
 
 pub struct Classic {
-    messages: Arc<WaitingQueue<Work>>,
+    messages: Messages,
     changes: Arc<WaitingQueue<Change>>,
     log: Log,
-    threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    tables: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Classic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Classic(written {})", self.log.written())
     }
-}
-
-/// What the thread that writes messages does, in order.
-enum Work {
-    Write(Sent),
-    Forget(Forgotten),
-}
-
-/// Topics that are deleted: their queues begin at 0 again.
-struct Forgotten {
-    topics: Vec<TopicName>,
-    /// Told where the log ends before which there are records of them.
-    done: SyncSender<LogOffset>,
-}
-
-struct Sent {
-    batch: Batch,
-    wait: Wait,
-    done: Done,
 }
 
 struct Change {
@@ -97,23 +74,16 @@ pub enum StartError {
 }
 
 impl Classic {
-    /// Begins to take writes. All of the log was dispatched.
+    /// Begins to take writes, on the runtime that calls this. All of the log was dispatched.
     pub fn start(parts: Parts) -> Result<Self, StartError> {
-        let messages = Arc::new(WaitingQueue::new(WAITING_BYTES_MAX));
         let changes = Arc::new(WaitingQueue::new(CHANGES_MAX));
         let log = parts.appender.log().clone();
         let stamper = Stamper::new(&parts.derived)?;
-        let mut writer = LogWriter {
-            queue: Arc::clone(&messages),
-            appender: parts.appender,
-            stamper,
-            mode: parts.mode,
-            changes: Arc::clone(&changes),
-            joined: BytesMut::new(),
-        };
+        let writer = LogWriter::new(parts.appender, stamper, parts.mode, Arc::clone(&changes));
+        let messages = Messages::new(writer, Handle::current());
         let mut tables = TablesWriter {
             queue: Arc::clone(&changes),
-            messages: Arc::clone(&messages),
+            messages: messages.clone(),
             derived: parts.derived,
             tables: parts.tables,
             files: parts.files,
@@ -123,15 +93,11 @@ impl Classic {
                 is_behind: false,
             },
         };
-        let writing = Builder::new().name("log-write".into()).spawn(move || {
-            while writer.step() {}
-            writer.close();
-        })?;
         let changing = Builder::new().name("tables-write".into()).spawn(move || {
             while tables.step() {}
             tables.close();
         })?;
-        Ok(Self { messages, changes, log, threads: std::sync::Mutex::new(vec![writing, changing]) })
+        Ok(Self { messages, changes, log, tables: std::sync::Mutex::new(Some(changing)) })
     }
 }
 
@@ -167,14 +133,12 @@ impl Replicator for Classic {
     }
 
     fn stop(&self) {
-        self.messages.close();
+        // First what belongs to messages is noted.
+        self.messages.stop();
         self.changes.close();
-        let threads =
-            std::mem::take(&mut *self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        for thread in threads {
-            if thread.join().is_err() {
-                tracing::error!("a thread that writes ended with a panic");
-            }
+        let tables = self.tables.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if tables.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that changes the tables ended with a panic");
         }
     }
 }
@@ -183,161 +147,6 @@ fn refused(reason: NotTaken) -> NotStored {
     match reason {
         NotTaken::Full { bytes } => NotStored::Busy(bytes),
         NotTaken::Closed => NotStored::Stopping,
-    }
-}
-
-/// The thread that writes messages.
-struct LogWriter {
-    queue: Arc<WaitingQueue<Work>>,
-    appender: Appender,
-    stamper: Stamper,
-    mode: FlushMode,
-    changes: Arc<WaitingQueue<Change>>,
-    joined: BytesMut,
-}
-
-/// What is told once it is safe.
-struct Written {
-    stored: Vec<Stored>,
-    done: Done,
-}
-
-impl LogWriter {
-    fn step(&mut self) -> bool {
-        let Some(taken) = self.queue.take(WRITE_BYTES_MAX, WRITE_BATCHES_MAX) else { return false };
-        let mut sent = Vec::with_capacity(taken.len());
-        for work in taken {
-            match work {
-                Work::Write(one) => sent.push(one),
-                Work::Forget(forgotten) => {
-                    self.write(std::mem::take(&mut sent));
-                    self.forget(&forgotten);
-                }
-            }
-        }
-        self.write(sent);
-        true
-    }
-
-    fn forget(&mut self, forgotten: &Forgotten) {
-        forgotten.topics.iter().for_each(|topic| self.stamper.forget(topic));
-        // Whoever asked may have gone.
-        let _ = forgotten.done.send(self.appender.log().written());
-    }
-
-    fn write(&mut self, sent: Vec<Sent>) {
-        if sent.is_empty() {
-            return;
-        }
-        let now = clock::now();
-        let mut waiting = Vec::with_capacity(sent.len());
-        let mut counts = Vec::with_capacity(sent.len());
-        self.joined.clear();
-        let outcome = match <[Sent; 1]>::try_from(sent) {
-            // The buffer of one alone needs no copy.
-            Ok([mut only]) => {
-                let outcome = self.stamper.append(&mut self.appender, &mut only.batch.records, now);
-                counts.push(only);
-                outcome
-            }
-            Err(sent) => {
-                sent.iter().for_each(|sent| self.joined.extend_from_slice(&sent.batch.records));
-                counts.extend(sent);
-                self.stamper.append(&mut self.appender, &mut self.joined, now)
-            }
-        };
-        let failed = outcome.error.map(|error| not_stored(&error));
-        let mut stamped = outcome.stamped.into_iter();
-        for sent in counts {
-            let stored: Vec<_> = stamped.by_ref().take(sent.batch.count).map(stored).collect();
-            match &failed {
-                Some(reason) if stored.len() < sent.batch.count => (sent.done)(Err(reason.clone())),
-                _ if sent.wait == Wait::Written => (sent.done)(Ok(stored)),
-                _ => waiting.push(Written { stored, done: self.with_change(sent) }),
-            }
-        }
-        self.settle(waiting);
-    }
-
-    /// What tells the sender, and before that makes the change that belongs to its records.
-    fn with_change(&self, sent: Sent) -> Done {
-        let Sent { batch, done, .. } = sent;
-        let Some(command) = batch.change else { return done };
-        let changes = Arc::clone(&self.changes);
-        Box::new(move |result| {
-            if result.is_ok() && changes.put(Change::unasked(command), 1).is_err() {
-                tracing::warn!("progress was not noted: the tables take no more changes");
-            }
-            done(result);
-        })
-    }
-
-    /// Makes final what was written, and tells those who wait for it.
-    fn settle(&self, waiting: Vec<Written>) {
-        let log = self.appender.log().clone();
-        let end = log.written();
-        match self.mode {
-            FlushMode::Async => {
-                log.confirm(mark(end));
-                tell(waiting, Ok(()));
-            }
-            FlushMode::Sync => {
-                let confirming = log.clone();
-                log.when_durable(
-                    end,
-                    Box::new(move |result| {
-                        if result.is_ok() {
-                            confirming.confirm(mark(end));
-                        }
-                        tell(waiting, result);
-                    }),
-                );
-            }
-        }
-    }
-
-    fn close(self) {
-        // What is written is final once it is safe; the threads of the log may be gone already.
-        let log = self.appender.log().clone();
-        match self.appender.close() {
-            Ok(()) => log.confirm(mark(log.written())),
-            Err(Broken) => tracing::error!("the log could not be closed in order"),
-        }
-    }
-}
-
-fn mark(offset: LogOffset) -> Mark {
-    Mark { offset, chain: Chain::default() }
-}
-
-fn tell(waiting: Vec<Written>, result: Result<(), Broken>) {
-    for written in waiting {
-        let outcome = match result {
-            Ok(()) => Ok(written.stored),
-            Err(Broken) => Err(NotStored::Stopping),
-        };
-        (written.done)(outcome);
-    }
-}
-
-fn stored(stamped: Stamped) -> Stored {
-    Stored {
-        queue_offset: stamped.queue_offset,
-        log_offset: stamped.span.start,
-        // A record is far shorter.
-        bytes: stamped.span.bytes as u32,
-        store_timestamp: stamped.store_time,
-    }
-}
-
-fn not_stored(error: &StampError) -> NotStored {
-    tracing::warn!(%error, "messages were not stored");
-    match error {
-        StampError::Append(AppendError::TooLong { .. }) | StampError::NotARecord { .. } => {
-            NotStored::Illegal(error.to_string())
-        }
-        StampError::Append(AppendError::Broken(_)) => NotStored::Stopping,
-        _ => NotStored::Disk(error.to_string()),
     }
 }
 
@@ -365,7 +174,7 @@ fn deleted_topics(command: &state::Command) -> &[TopicName] {
 /// The thread that changes the tables.
 struct TablesWriter {
     queue: Arc<WaitingQueue<Change>>,
-    messages: Arc<WaitingQueue<Work>>,
+    messages: Messages,
     derived: Derived,
     tables: SharedTables,
     files: ConfigFolder,

@@ -1,4 +1,4 @@
-//! What waits to be written, between those who ask and the one thread that writes.
+//! What waits to be written, between those who ask and the one that writes.
 //!
 //! No linger: whoever takes gets everything that waits, so that batches grow with the load by themselves.
 
@@ -27,6 +27,22 @@ struct State<T> {
 pub(super) enum NotTaken {
     Full { bytes: usize },
     Closed,
+}
+
+impl<T> State<T> {
+    fn take(&mut self, bytes_max: usize, items_max: usize) -> Vec<T> {
+        let mut taken = Vec::with_capacity(self.items.len().min(items_max));
+        let mut taken_bytes = 0;
+        while taken.len() < items_max
+            && let Some((item, bytes)) =
+                self.items.pop_front_if(|(_, bytes)| taken_bytes == 0 || taken_bytes + *bytes <= bytes_max)
+        {
+            taken_bytes += bytes;
+            self.bytes -= bytes;
+            taken.push(item);
+        }
+        taken
+    }
 }
 
 impl<T> WaitingQueue<T> {
@@ -76,17 +92,16 @@ impl<T> WaitingQueue<T> {
         if state.items.is_empty() && state.is_closed {
             return None;
         }
-        let mut taken = Vec::new();
-        let mut taken_bytes = 0;
-        while taken.len() < items_max
-            && let Some((item, bytes)) =
-                state.items.pop_front_if(|(_, bytes)| taken_bytes == 0 || taken_bytes + *bytes <= bytes_max)
-        {
-            taken_bytes += bytes;
-            state.bytes -= bytes;
-            taken.push(item);
-        }
-        Some(taken)
+        Some(state.take(bytes_max, items_max))
+    }
+
+    /// As [`Self::take`], but does not wait: there may be nothing.
+    pub fn take_now(&self, bytes_max: usize, items_max: usize) -> Vec<T> {
+        self.state().take(bytes_max, items_max)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.state().items.is_empty()
     }
 
     /// Takes nothing in any more. What is there can still be taken.

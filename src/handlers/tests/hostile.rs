@@ -188,6 +188,7 @@ async fn no_number_is_believed() {
         .play(&format!(
             r#"
             17 topic=t readQueueNums=4 writeQueueNums=4 perm=6 {put} -> 0
+            17 topic=u readQueueNums=4 writeQueueNums=4 perm=6 {put} -> 0
             34 | {CONSUMER} -> 0
             310 {SEND} b=t e=-1 m=false | any queue -> 0
             310 {SEND} b=t e=-2147483648 m=false | any queue -> 0
@@ -195,9 +196,9 @@ async fn no_number_is_believed() {
             310 a=p c=TBW102 d=-5 f=0 g=0 h=0 b=new1 e=0 | x -> 29
             310 a=p c=TBW102 d=2147483647 f=0 g=0 h=0 b=new2 e=0 | x -> 0
             351 topic=new2 -> 0 "writeQueueNums":8
-            310 a=p c=TBW102 d=4 f=48 g=-1 h=-1 b=t e=2 i=broken j=-7 | addresses it does not have -> 0 queueOffset=0
+            310 a=p c=TBW102 d=4 f=48 g=-1 h=-1 b=u e=2 i=broken j=-7 | addresses it does not have -> 0 queueOffset=0
             310 a=p c=TBW102 d=4 f=1 g=-1 h=-1 b=t e=3 | no zlib -> 0
-            11 {PULL} topic=t queueId=2 queueOffset=0 sysFlag=4 maxMsgNums=1 -> 0 addresses it does not have
+            11 {PULL} topic=u queueId=2 queueOffset=0 sysFlag=4 maxMsgNums=1 -> 0 addresses it does not have
             11 {PULL} topic=t queueId=3 queueOffset=0 sysFlag=4 maxMsgNums=-1 -> 0 no zlib
             11 {PULL} topic=t queueId=3 queueOffset=0 sysFlag=4 maxMsgNums=0 -> 0 no zlib
             11 {PULL} topic=t queueId=3 queueOffset=0 sysFlag=4 maxMsgNums=2147483647 -> 0 no zlib
