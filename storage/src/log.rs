@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -75,6 +75,8 @@ pub(crate) struct Core {
     /// Invariant: never moves back, and never past `written`.
     confirmed: Mutex<Mark>,
     confirmed_moved: Condvar,
+    /// Who waits for that. Changes under the lock of `confirmed`, so that nobody is woken in vain, which costs a system call.
+    confirmed_waiters: AtomicUsize,
     /// Guards the file, and more: whoever makes anything of the log durable holds it, so that this happens in order.
     meta: Mutex<MetaFile>,
     pub queue: FlushQueue,
@@ -125,6 +127,7 @@ impl Core {
             durable: AtomicI64::new(end.0),
             confirmed: Mutex::new(stored.confirmed),
             confirmed_moved: Condvar::new(),
+            confirmed_waiters: AtomicUsize::new(0),
             meta: Mutex::new(meta),
             queue: FlushQueue::new(flush_interval),
             next: NextSegment::default(),
@@ -267,8 +270,11 @@ impl Log {
         let mut confirmed = unpoisoned(self.core.confirmed.lock());
         if mark.offset > confirmed.offset {
             *confirmed = mark;
+            let is_awaited = self.core.confirmed_waiters.load(Ordering::Relaxed) > 0;
             drop(confirmed);
-            self.core.confirmed_moved.notify_all();
+            if is_awaited {
+                self.core.confirmed_moved.notify_all();
+            }
         }
     }
 
@@ -281,7 +287,10 @@ impl Log {
             drop(self.core.confirmed_moved.wait_timeout(confirmed, UNCOMMITTED_POLL));
             return;
         }
-        drop(self.core.confirmed_moved.wait_while(confirmed, is_idle));
+        self.core.confirmed_waiters.fetch_add(1, Ordering::Relaxed);
+        let confirmed = unpoisoned(self.core.confirmed_moved.wait_while(confirmed, is_idle));
+        self.core.confirmed_waiters.fetch_sub(1, Ordering::Relaxed);
+        drop(confirmed);
     }
 
     /// Lets those who wait look again.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{PAIR_END, PROPERTIES_BYTES_MAX, Properties, PropertyError, VALUE_SEPARATOR, split_pair};
+use super::{PAIR_END, PROPERTIES_BYTES_MAX, Properties, PropertyError, VALUE_SEPARATOR, value_of};
 
 /// Owned properties, which stay encoded all the time and in their order.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl PropertyList {
         let mut end = self.encoded.len();
         for pair in self.encoded.split_inclusive(|byte| *byte == PAIR_END).rev() {
             let start = end - pair.len();
-            if split_pair(pair).is_some_and(|(found, _)| found == name.as_bytes()) {
+            if value_of(pair.strip_suffix(&[PAIR_END]).unwrap_or(pair), name).is_some() {
                 return Some(start..end);
             }
             end = start;

@@ -49,7 +49,7 @@ impl<'a> Properties<'a> {
     }
 
     pub fn get(self, wanted: &str) -> Option<Cow<'a, str>> {
-        let (_, value) = self.pairs().rfind(|(name, _)| *name == wanted.as_bytes())?;
+        let value = self.0.rsplit(|byte| *byte == PAIR_END).find_map(|pair| value_of(pair, wanted))?;
         Some(String::from_utf8_lossy(value))
     }
 
@@ -72,6 +72,14 @@ impl<'a> Properties<'a> {
     fn pairs(self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> {
         self.0.split(|byte| *byte == PAIR_END).filter_map(split_pair)
     }
+}
+
+/// The value of a pair that has this name: as [`split_pair`] finds it, but quicker where there is another name.
+fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let behind = pair.strip_prefix(name.as_bytes())?;
+    let value = behind.strip_prefix(&[VALUE_SEPARATOR])?;
+    let is_one = !value.is_empty() && !name.is_empty() && !name.as_bytes().contains(&VALUE_SEPARATOR);
+    is_one.then_some(value)
 }
 
 fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {

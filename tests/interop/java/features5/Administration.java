@@ -292,6 +292,8 @@ final class Administration {
         String topic = trial.topic(1);
         DefaultMQPushConsumer consumer = consumer(trial, topic, new Inbox());
         SendResult sent = Trial.send(trial.producer(), new Message(topic, "tag", "key", Trial.bytes("tracked")));
+        // A queue into which nothing is dispatched yet has nothing that is not consumed.
+        trial.awaitStored(trial.queue(topic, 0), 1);
         trial.awaitAllConsumed(trial.group(), topic);
         MessageExt message = trial.admin().viewMessage(topic, sent.getOffsetMsgId());
         var track = trial.admin().messageTrackDetail(message).get(0);
