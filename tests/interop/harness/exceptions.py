@@ -10,7 +10,6 @@ ROWS = """
 ferrymq  sync-pair               *       masters with slaves are not built yet
 ferrymq  mqadmin                 *       it compares name servers that the same brokers of Apache's register with: mixed
 ferrymq  answers                 *       the same
-ferrymq* pull-at-most-from-disk  *       how far back a message lies makes no reply smaller, only a read that waits for the disk
 """
 
 

@@ -77,7 +77,7 @@ static LOGGING: Ignored = Ignored { plural: "logging keys", reason: "FERRYMQ_LOG
 
 static MAPPED: Ignored = Ignored {
     plural: "memory-mapping keys",
-    reason: "files are read and written with plain calls: nothing is mapped, warmed, swapped or pooled, and one thread writes the log",
+    reason: "files are read and written with plain calls: nothing is mapped, warmed, swapped or pooled, and the log has one writer",
 };
 
 static MEMBERS: Ignored =
@@ -143,5 +143,5 @@ static TLS: Ignored =
 
 static WAITING: Ignored = Ignored {
     plural: "keys of waiting sends",
-    reason: "one thread writes whatever has come, each send is answered when it is as safe as flushDiskType says, and past 64 MiB that wait further ones are refused as busy",
+    reason: "the one writer of the log takes whatever has come, each send is answered when it is as safe as flushDiskType says, and past 64 MiB that wait further ones are refused as busy",
 };
