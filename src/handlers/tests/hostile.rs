@@ -198,6 +198,17 @@ async fn no_number_is_believed() {
             351 topic=new2 -> 0 "writeQueueNums":8
             310 a=p c=TBW102 d=4 f=48 g=-1 h=-1 b=u e=2 i=broken j=-7 | addresses it does not have -> 0 queueOffset=0
             310 a=p c=TBW102 d=4 f=1 g=-1 h=-1 b=t e=3 | no zlib -> 0
+            "#
+        ))
+        .await;
+    for place in ["topic=u queueId=2", "topic=t queueId=3"] {
+        while !said(&broker.ask(30, place, "").await).contains("offset=1") {
+            tokio::task::yield_now().await;
+        }
+    }
+    broker
+        .play(&format!(
+            r#"
             11 {PULL} topic=u queueId=2 queueOffset=0 sysFlag=4 maxMsgNums=1 -> 0 addresses it does not have
             11 {PULL} topic=t queueId=3 queueOffset=0 sysFlag=4 maxMsgNums=-1 -> 0 no zlib
             11 {PULL} topic=t queueId=3 queueOffset=0 sysFlag=4 maxMsgNums=0 -> 0 no zlib
