@@ -109,7 +109,8 @@ impl Replicator for Classic {
         }
         let bytes = batch.records.len();
         let work = Work::Write(Sent { batch, wait, done });
-        if let Err((Work::Write(sent), reason)) = self.messages.put(work, bytes) {
+        let Err(refusal) = self.messages.put(work, bytes) else { return };
+        if let (Work::Write(sent), reason) = *refusal {
             (sent.done)(Err(refused(reason)));
         }
     }

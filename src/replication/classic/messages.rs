@@ -52,8 +52,8 @@ impl Messages {
         }))
     }
 
-    pub fn put(&self, work: Work, bytes: usize) -> Result<(), (Work, NotTaken)> {
-        self.0.queue.put(work, bytes)?;
+    pub fn put(&self, work: Work, bytes: usize) -> Result<(), Box<(Work, NotTaken)>> {
+        self.0.queue.put(work, bytes).map_err(Box::new)?;
         self.schedule();
         Ok(())
     }
