@@ -4,10 +4,12 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ferrymq_proto::command::Command;
+use ferrymq_proto::header::{Header, Request};
 use ferrymq_proto::headers::{PullMessage, PullReply, SendMessage};
 use ferrymq_proto::net::{CallError, Client};
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
@@ -68,7 +70,7 @@ impl Group {
     /// As [`started`](Self::started), known to a name server.
     pub fn known(settings: &str) -> Self {
         let arguments = ["namesrv", "--set", "bindAddress=127.0.0.1", "--set", "listenPort=0"];
-        let mut process = Command::new(env!("CARGO_BIN_EXE_ferrymq"))
+        let mut process = process::Command::new(env!("CARGO_BIN_EXE_ferrymq"))
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -86,7 +88,7 @@ impl Group {
     /// Runs `ferrymq raft`, and says what it has printed if it ended well, and else what it complains of.
     pub fn raft(&self, arguments: &[&str]) -> Result<String, String> {
         let (_, port) = self.name_server.as_ref().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ferrymq"));
+        let mut command = process::Command::new(env!("CARGO_BIN_EXE_ferrymq"));
         let output =
             command.arg("raft").args(arguments).args(["-n", &format!("127.0.0.1:{port}")]).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -189,7 +191,7 @@ impl Group {
 
     fn spawn(&self, number: usize, output: Stdio) -> Child {
         let log = fs::File::options().create(true).append(true).open(self.log_file(number)).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ferrymq"));
+        let mut command = process::Command::new(env!("CARGO_BIN_EXE_ferrymq"));
         command.args(["broker", "-c", &format!("n{number}.conf")]).current_dir(self.folder.path());
         command.stdout(output).stderr(log).spawn().unwrap()
     }
@@ -334,8 +336,8 @@ pub async fn read_from(client: &Client, queue: i32, first: i64, count: usize) ->
     found
 }
 
-async fn pull(client: &Client, queue: i32, from: QueueOffset) -> Result<(PullReply, Bytes), CallError> {
-    let header = PullMessage {
+fn question(queue: i32, from: QueueOffset) -> PullMessage {
+    PullMessage {
         consumer_group: "readers".into(),
         topic: TOPIC.into(),
         queue_id: QueueId(queue),
@@ -351,8 +353,27 @@ async fn pull(client: &Client, queue: i32, from: QueueOffset) -> Result<(PullRep
         request_source: None,
         proxy_forward_client_id: None,
         lite_topic: None,
-    };
-    client.call(&header, Bytes::new()).await
+    }
+}
+
+async fn pull(client: &Client, queue: i32, from: QueueOffset) -> Result<(PullReply, Bytes), CallError> {
+    client.call(&question(queue, from), Bytes::new()).await
+}
+
+/// Waits until a node knows of a message, and says whether it was there and is gone with its age.
+pub async fn is_gone(client: &Client, queue: i32, offset: i64) -> bool {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let mut command = Command::request(PullMessage::CODE);
+        command.fields = question(queue, QueueOffset(offset)).to_fields();
+        let answer = client.exchange(command).await;
+        let reply = answer.ok().and_then(|answer| PullReply::decode(&answer.fields).ok());
+        if let Some(reply) = reply.filter(|reply| reply.max_offset.0 > offset) {
+            return reply.min_offset.0 > offset;
+        }
+        assert!(Instant::now() < until, "message {offset} of queue {queue} does not come");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Waits until a queue holds these messages and no others.
