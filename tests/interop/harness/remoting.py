@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 # A client of this version (V5_3_3) is answered in standard JSON.
 VERSION = 479
-UPDATE_TOPIC, GET_ROUTE = 17, 105
+UPDATE_TOPIC, GET_ROUTE, GET_HA_STATUS = 17, 105, 907
 _opaques = itertools.count(1)
 
 
@@ -61,6 +61,12 @@ def broker_addresses(name_server, topic, broker_name):
         if broker["brokerName"] == broker_name:
             return {int(broker_id): address for broker_id, address in broker["brokerAddrs"].items()}
     return {}
+
+
+def slaves_in_sync(broker):
+    """How many slaves follow this master closely."""
+    answer = ask(broker, GET_HA_STATUS)
+    return json.loads(answer.body)["inSyncSlaveNums"] if answer.code == 0 else 0
 
 
 def frame(header, body=b"", form=0):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import install
 from harness.processes import Failure, Process, free_port, wait_until
-from harness.remoting import UPDATE_TOPIC, ask, broker_addresses, route
+from harness.remoting import UPDATE_TOPIC, ask, broker_addresses, route, slaves_in_sync
 
 BOOT_S = 60
 # Longer than a broker's period of registration plus an election.
@@ -115,6 +115,11 @@ class Topology:
         for name_server in self.name_servers:
             if name_server.alive():
                 self.wait_until_routed_by(name_server)
+        # A slave that has just learned of its master may take its time to connect; until then no send succeeds.
+        slaves = sum(broker.settings.get("brokerRole") == "SLAVE" for broker in self.brokers)
+        if slaves:
+            master = self.master(self.name_server)
+            wait_until(f"{slaves} slaves follow {master.name}", lambda: slaves_in_sync(master.address) >= slaves, ROUTE_S)
 
     def wait_until_routed_by(self, name_server):
         def complete():
