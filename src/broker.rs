@@ -25,7 +25,6 @@ use crate::services::groups::Groups;
 use crate::services::keeping::Keeping;
 use crate::services::offsets::Offsets;
 use crate::services::order_locks::OrderLocks;
-use crate::services::posting::Posting;
 use crate::services::produce::Produce;
 use crate::services::pull::Pull;
 use crate::services::query::Query;
@@ -44,7 +43,6 @@ pub struct Broker {
     pub tables: SharedTables,
     pub writer: Writer,
     pub archive: Archive,
-    pub posting: Posting,
     pub topics: Arc<Topics>,
     pub groups: Arc<Groups>,
     pub clients: Arc<Clients>,

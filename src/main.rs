@@ -2,8 +2,6 @@
 //!
 //! One binary for everything; see `cli` for what it can be told and `config` for what it can be set to.
 
-#![allow(dead_code, reason = "services are being written")]
-
 use std::process::ExitCode;
 
 mod broker;

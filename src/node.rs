@@ -156,6 +156,7 @@ impl Node {
         self.address
     }
 
+    #[cfg(test)]
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
     }
@@ -349,7 +350,7 @@ fn assemble(
     let transactions = Transactions::new(transactions, Live::new(desk.follow(), rules::transaction_rules));
     let transactions = Arc::new(transactions);
     let stores_replies = Live::new(desk.follow(), |config| config.produce.stores_replies);
-    let replies = Replies::new(Arc::clone(&clients), posting.clone(), address, stores_replies);
+    let replies = Replies::new(Arc::clone(&clients), posting, address, stores_replies);
     let scope = writer.group().map_or(Scope::Log, |group| Scope::Group(group.clone()));
     let delays = Arc::new(Delays::new(delays::Parts {
         archive: archive.clone(),
@@ -390,7 +391,6 @@ fn assemble(
         tables,
         writer,
         archive,
-        posting,
         topics,
         groups,
         clients,

@@ -30,10 +30,6 @@ pub enum Refusal {
     TooMuch(#[from] TooMuch),
     #[error("[OVERLOAD]system busy, start flow control for a while")]
     Overloaded,
-    #[error(
-        "[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while: nothing was done within {0:?}"
-    )]
-    TooSlow(Duration),
 
     #[error(
         "topic[{0}] not exist, apply first please!\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
@@ -110,7 +106,7 @@ impl Refusal {
                 ResponseCode::INVALID_PARAMETER
             }
             Self::NotOpen { .. } => ResponseCode::SYSTEM_ERROR,
-            Self::Overloaded | Self::TooSlow(_) => ResponseCode::SYSTEM_BUSY,
+            Self::Overloaded => ResponseCode::SYSTEM_BUSY,
             Self::NoSuchTopic(_) => ResponseCode::TOPIC_NOT_EXIST,
             Self::TopicForbidden { .. }
             | Self::SystemTopicForbidden(_)

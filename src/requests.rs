@@ -174,6 +174,7 @@ requests! {
 }
 
 /// The codes that are served, most frequent first.
+#[cfg(test)]
 pub fn served() -> impl Iterator<Item = RequestCode> {
     ROWS.iter().map(|row| row.code)
 }

@@ -59,8 +59,6 @@ impl NamesrvConfig {
 /// How a name server is configured.
 pub static NAMESRV: Server<NamesrvConfig> = Server {
     noun: "name server",
-    command: "namesrv",
-    sample: "namesrv.conf",
     keys: KEYS,
     prefix: "FERRYMQ_NAMESRV_",
     variables: &[],

@@ -8,10 +8,6 @@ use super::keys::KeyTable;
 #[derive(Debug)]
 pub struct Server<C: 'static> {
     pub noun: &'static str,
-    /// `ferrymq COMMAND` starts it.
-    pub command: &'static str,
-    /// What Apache calls its file.
-    pub sample: &'static str,
     pub keys: KeyTable<C>,
     /// In front of a key in the environment.
     pub prefix: &'static str,

@@ -1,7 +1,7 @@
 //! A replicator for tests of services that store messages: a small log on a simulated disk, written and dispatched by whoever
 //! calls, at a time that the test says.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrymq_proto::position::Timestamp;
@@ -23,8 +23,6 @@ pub struct Drill {
     parts: Mutex<Parts>,
     tables: SharedTables,
     now: AtomicI64,
-    /// As if the process had ended between the records of a batch and its change.
-    forgets_changes: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -79,7 +77,6 @@ impl Site {
             parts: Mutex::new(Parts { appender, stamper, dispatcher }),
             tables: tables.clone(),
             now: AtomicI64::new(0),
-            forgets_changes: AtomicBool::new(false),
         });
         let writer = Writer(Arc::clone(&drill) as Arc<dyn Replicator>);
         let archive = Archive::new(log, derived, ColdReads::start(1, 16).expect("a thread"));
@@ -98,10 +95,6 @@ impl Drill {
         self.now.store(now.0, Ordering::SeqCst);
     }
 
-    pub fn forget_changes(&self, forgets: bool) {
-        self.forgets_changes.store(forgets, Ordering::SeqCst);
-    }
-
     fn parts(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,9 +111,7 @@ impl Drill {
         log.flush().map_err(|_| NotStored::Stopping)?;
         log.confirm(Mark { offset: log.written(), chain: Chain::default() });
         dispatcher.run_to_confirmed().map_err(|error| NotStored::Disk(error.to_string()))?;
-        if let Some(change) = batch.change
-            && !self.forgets_changes.load(Ordering::SeqCst)
-        {
+        if let Some(change) = batch.change {
             self.tables.write().apply(change);
         }
         let stored = |stamped: Stamped| Stored {

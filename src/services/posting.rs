@@ -57,10 +57,6 @@ impl Posting {
         self.timers
     }
 
-    pub fn levels(&self) -> &DelayLevels {
-        &self.levels
-    }
-
     /// Appends a message, now or where it waits for its time.
     pub fn post(&self, message: Message, done: Done) {
         let wait = if message.waits_for_safety() { Wait::AsConfigured } else { Wait::Written };

@@ -79,11 +79,6 @@ impl Groups {
         self.groups.get(group)
     }
 
-    /// The group of this name with the table's own copy of the name, which costs nothing to clone.
-    pub fn find_named(&self, group: &str) -> Option<(&GroupName, &Arc<GroupConfig>)> {
-        self.groups.get_key_value(group)
-    }
-
     pub fn count(&self) -> usize {
         self.groups.len()
     }

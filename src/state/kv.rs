@@ -10,10 +10,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub fn find(&self, namespace: &str, key: &str) -> Option<&str> {
-        self.namespaces.get(namespace)?.get(key).map(AsRef::as_ref)
-    }
-
     /// All values of a namespace, by key.
     pub fn namespace(&self, namespace: &str) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
         self.namespaces.get(namespace).into_iter().flatten()

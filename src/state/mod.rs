@@ -16,6 +16,7 @@ use ferrymq_proto::name::{GroupName, TopicName};
 use ferrymq_proto::position::QueueOffset;
 
 pub mod command;
+#[cfg(test)]
 mod dump;
 pub mod files;
 mod groups;
@@ -126,7 +127,8 @@ impl Tables {
         wire::read_tables(checkpoint)
     }
 
-    /// All tables as text, a line for each entry: for tests and for the comparison of nodes.
+    /// All tables as text, a line for each entry.
+    #[cfg(test)]
     pub fn dump(&self) -> String {
         dump::write(self)
     }

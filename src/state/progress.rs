@@ -50,6 +50,7 @@ impl Progress {
         }
     }
 
+    #[cfg(test)]
     pub fn register(&self, name: &str) -> Option<&Register> {
         self.registers.get(name)
     }

@@ -183,7 +183,6 @@ impl Script {
                 offsets: line.has("offsets"),
                 stamp,
             }),
-            "order-topics" => topics.order(line.plain.iter().copied(), stamp),
             "system-topics" => {
                 let system = SystemTopics {
                     cluster: ClusterName::parse(line.plain[0]).unwrap(),

@@ -192,16 +192,6 @@ impl Topics {
         (!missing.is_empty()).then_some(Command::CreateTopics { topics: missing, stamp })
     }
 
-    /// What marks these topics as ordered, as the name server's table of them demands. Those that do not exist are left out.
-    pub fn order<'n>(&self, names: impl IntoIterator<Item = &'n str>, stamp: Stamp) -> Option<Command> {
-        let unordered = names.into_iter().filter_map(|name| self.topics.get_key_value(name));
-        let topics: Vec<_> = unordered
-            .filter(|(_, config)| !config.order)
-            .map(|(name, config)| Topic::new(name.clone(), TopicConfig { order: true, ..(**config).clone() }))
-            .collect();
-        (!topics.is_empty()).then_some(Command::PutTopics { topics, stamp })
-    }
-
     pub(super) fn create(&mut self, topics: Vec<Topic>, stamp: Stamp) -> bool {
         let before = self.topics.len();
         for topic in topics {

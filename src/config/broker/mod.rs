@@ -108,8 +108,6 @@ impl BrokerConfig {
 /// How a broker is configured.
 pub static BROKER: Server<BrokerConfig> = Server {
     noun: "broker",
-    command: "broker",
-    sample: "broker.conf",
     keys: KEYS,
     prefix: "FERRYMQ_BROKER_",
     variables: &["NAMESRV_ADDR"],

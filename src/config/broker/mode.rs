@@ -64,17 +64,6 @@ pub struct ModeKeys {
     pub timing: RaftTiming,
 }
 
-impl Mode {
-    /// As the name servers know it at the start; a member of a group that elects its leader has none yet.
-    pub fn broker_id(&self) -> Option<u64> {
-        match self {
-            Mode::Master => Some(0),
-            Mode::Slave { broker_id } => Some(*broker_id),
-            Mode::Raft(_) => None,
-        }
-    }
-}
-
 impl Peer {
     fn parse(text: &str) -> Option<Self> {
         let (id, address) = text.trim().split_once('-')?;

@@ -41,11 +41,6 @@ impl Store {
         const ENTRY_BYTES: usize = 20;
         self.queue_file_bytes.div_ceil(ENTRY_BYTES)
     }
-
-    /// The folder of the tables.
-    pub fn config_folder(&self) -> PathBuf {
-        self.root.join("config")
-    }
 }
 
 pub(super) static KEYS: &[Row] = &[

@@ -236,14 +236,13 @@ fn what_follows_from_others() {
     assert_eq!(config.store.log_folder, PathBuf::from("/s/commitlog"));
     assert_eq!(config.store.queue_file_entries(), 3);
     assert_eq!(config.mode, Mode::Master);
-    assert_eq!(config.mode.broker_id(), Some(0));
     let servers: Vec<String> = config.registration.name_servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["n1:9876", "[::1]:9877"]);
 
     let config = settings("storePathCommitLog=/l\nstorePathRootDir=/s").written.config().clone();
     assert_eq!(config.store.log_folder, PathBuf::from("/l"));
     let config = settings("brokerRole=SLAVE\nbrokerId=2\nnamesrvAddr=a:1").written.config().clone();
-    assert_eq!(config.mode.broker_id(), Some(2));
+    assert_eq!(config.mode, Mode::Slave { broker_id: 2 });
 }
 
 #[test]

@@ -61,9 +61,11 @@ pub(super) fn step(rules: &TransactionRules, half: &Half, now: Timestamp, later:
 }
 
 /// Why a half was not written again.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Fate {
+    #[error("it cannot be read")]
     Unreadable,
+    #[error("{0}")]
     Bad(BadHalf),
 }
 
@@ -153,7 +155,7 @@ impl Transactions {
                 table.fail(half.root);
             }
             fate => {
-                tracing::error!(%offset, ?fate, "the half of a transaction is lost");
+                tracing::error!(%offset, %fate, "the half of a transaction is lost");
                 table.lose(half.root);
             }
         })?;

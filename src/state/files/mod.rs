@@ -111,6 +111,7 @@ pub struct Due {
     then: Written,
 }
 
+#[cfg(test)]
 impl Due {
     pub fn file(&self) -> ConfigFile {
         self.file
@@ -139,7 +140,8 @@ impl ConfigFolder {
         Ok(loaded)
     }
 
-    /// The files whose tables have changed since they were written. Does no I/O: to be asked where the tables are.
+    /// The files whose tables have changed since they were written.
+    #[cfg(test)]
     pub fn due(&self, tables: &Tables) -> Vec<Due> {
         self.due_where(tables, |_| true)
     }

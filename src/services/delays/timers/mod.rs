@@ -42,7 +42,6 @@ const UPKEEP_MS: i64 = 5_000;
 #[derive(Debug, Default)]
 pub struct TimerCounts {
     waiting: AtomicU64,
-    served_to: AtomicI64,
     read_to: AtomicI64,
     keep_from: AtomicI64,
 }
@@ -51,11 +50,6 @@ impl TimerCounts {
     /// Timers that wait.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
-    }
-
-    /// What was due until then is served.
-    pub fn served_to(&self) -> Timestamp {
-        Timestamp(self.served_to.load(Ordering::Relaxed))
     }
 
     /// Of the queue of timers.
@@ -338,10 +332,8 @@ impl Timers {
         Ok(())
     }
 
-    fn publish(&self, now: Timestamp) {
-        let next = self.wheel.first().map_or(now, |timer| timer.due.min(now));
+    fn publish(&self) {
         self.counts.waiting.store(self.wheel.count() + self.late.len() as u64, Ordering::Relaxed);
-        self.counts.served_to.store(next.0, Ordering::Relaxed);
         self.counts.read_to.store(self.read_to.0, Ordering::Relaxed);
     }
 }
@@ -393,7 +385,7 @@ impl Waiting for Timers {
                 self.upkeep_at = Timestamp(now.0.saturating_add(UPKEEP_MS));
             }
         }
-        self.publish(now);
+        self.publish();
         let first = self.wheel.first().map(|timer| timer.due);
         let is_to_read = is_behind || is_reloading || self.wheel.is_running_low();
         let at_once = is_to_read.then_some(now);
