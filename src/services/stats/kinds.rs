@@ -7,6 +7,13 @@ use ferrymq_proto::record::{Properties, property};
 /// Sizes of messages are counted up to these bounds, as Apache's.
 pub const SIZES: [i64; 6] = [1 << 10, 4 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20];
 
+const DELAYS: [&str; 4] = [
+    property::DELAY_LEVEL,
+    property::TIMER_DELIVER_MS,
+    property::TIMER_DELAY_SECONDS,
+    property::TIMER_DELAY_MS,
+];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Normal,
@@ -18,25 +25,19 @@ pub enum Kind {
 impl Kind {
     const ALL: [Self; 4] = [Self::Normal, Self::Fifo, Self::Delay, Self::Transaction];
 
-    /// By the properties that a producer has set.
+    /// By the properties that a producer has set. It is asked for every message.
     pub fn of(properties: &str) -> Self {
-        let mut kind = Self::Normal;
-        for (name, value) in Properties::new(properties.as_bytes()).iter() {
-            match &*name {
-                property::TRANSACTION_PREPARED if value == "true" => return Self::Transaction,
-                property::SHARDING_KEY => kind = Self::Fifo,
-                property::DELAY_LEVEL
-                | property::TIMER_DELIVER_MS
-                | property::TIMER_DELAY_SECONDS
-                | property::TIMER_DELAY_MS
-                    if kind == Self::Normal =>
-                {
-                    kind = Self::Delay;
-                }
-                _ => {}
-            }
+        let properties = Properties::new(properties.as_bytes());
+        let has = |name| properties.get(name).is_some();
+        if properties.get(property::TRANSACTION_PREPARED).is_some_and(|value| value == "true") {
+            Self::Transaction
+        } else if has(property::SHARDING_KEY) {
+            Self::Fifo
+        } else if DELAYS.into_iter().any(has) {
+            Self::Delay
+        } else {
+            Self::Normal
         }
-        kind
     }
 
     pub fn name(self) -> &'static str {
