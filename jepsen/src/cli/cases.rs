@@ -86,7 +86,9 @@ pub(super) fn cases(options: &SuiteOptions, ours: bool) -> Box<dyn Iterator<Item
             ];
             Box::new(tests.into_iter().chain(controls(3, 1)))
         }
-        Suite::Controls => Box::new(controls(CONTROLS.len(), options.control_seeds)),
+        Suite::Controls => Box::new(controls(CONTROLS.len(), options.seeds)),
+        Suite::Systems => Box::new((seed..seed + options.seeds).flat_map(systems_round)),
+        Suite::Clients => Box::new((seed..seed + options.seeds).flat_map(clients_round)),
         Suite::Regressions => Box::new(regressions().into_iter()),
         Suite::Nightly => Box::new((seed..).flat_map(nightly_round)),
     }
@@ -127,6 +129,49 @@ fn nightly_round(seed: u64) -> impl Iterator<Item = Case> {
         };
         let rhythm = "--time-limit 60 --nemesis-interval 4";
         case(&name, seed, &format!("--workload {workload} --nemesis {nemesis} {rhythm} {load}"))
+    })
+}
+
+/// The systems that are shown beside each other, each as it is asked to be safe, and Apache's pair also as it comes.
+const SYSTEMS_COMPARED: &[(&str, &str)] = &[
+    ("Apache SYNC_MASTER, SYNC_FLUSH", "--system apache-masterslave --mode sync-ms --nodes 2"),
+    ("Apache DLedger, SYNC_FLUSH", "--system apache-dledger"),
+    (
+        "Apache ASYNC_MASTER, ASYNC_FLUSH",
+        "--system apache-masterslave --mode async-ms --nodes 2 --flush async",
+    ),
+    ("ferrymq one node, SYNC_FLUSH", "--system ferrymq-classic --mode async-ms --nodes 1"),
+    ("ferrymq Raft, SYNC_FLUSH", "--system ferrymq-raft"),
+];
+
+fn systems_round(seed: u64) -> impl Iterator<Item = Case> {
+    const FAULTS: &[&str] = &["kill-primary", "powercut-all", "partition-primary", "pause-primary"];
+    FAULTS.iter().flat_map(move |fault| {
+        let stands_alone = |system: &str| system.contains("--nodes 1");
+        let apart = Fault::find(fault).is_some_and(Fault::needs_peers);
+        let compared = SYSTEMS_COMPARED.iter().filter(move |(_, system)| !(apart && stands_alone(system)));
+        compared.map(move |(name, system)| {
+            let rhythm = "--rate 500 --time-limit 40 --nemesis-interval 8 --final-time-limit 40";
+            case(
+                &format!("{name}: {fault}"),
+                seed,
+                &format!("{system} --workload queue --nemesis {fault} {rhythm}"),
+            )
+        })
+    })
+}
+
+fn clients_round(seed: u64) -> impl Iterator<Item = Case> {
+    const FAULTS: &[&str] =
+        &["kill-primary", "pause-primary", "partition-primary", "kill-all", "powercut-primary"];
+    ["queue", "group"].into_iter().flat_map(move |workload| {
+        FAULTS.iter().flat_map(move |fault| {
+            ["java", "rust"].into_iter().map(move |clients| {
+                let line = format!("--workload {workload} --nemesis {fault} --clients {clients}");
+                let rhythm = "--rate 300 --time-limit 40 --nemesis-interval 8";
+                case(&format!("{clients} {workload}: {fault}"), seed, &format!("{line} {rhythm}"))
+            })
+        })
     })
 }
 

@@ -178,6 +178,12 @@ impl TestOptions {
         if !sizes.contains(&self.nodes) {
             return Err(Refusal::bad(format!("{} does not run with {} nodes", system.name, self.nodes)));
         }
+        if (system.maker, system.replication) == (Maker::Apache, Replication::MasterSlave) && self.nodes > 2 {
+            return Err(Refusal::bad(format!(
+                "all slaves of {} hear of one address of their master, where there is room for one link: --nodes 2",
+                system.name
+            )));
+        }
         if self.nodes == 1 && mode == Mode::SyncMasterSlave {
             return Err(Refusal::bad("--mode sync-ms needs a slave: 2 nodes or more"));
         }
@@ -345,7 +351,11 @@ mod tests {
             ("--system kafka", "there is no system kafka"),
             ("--mode sync-ms", "ferrymq-raft has no mode sync-ms"),
             ("--system apache-masterslave --mode raft", "apache-masterslave has no mode raft"),
-            ("--system apache-masterslave --nemesis wipe-one", "wipe-one is for groups that elect a leader"),
+            (
+                "--system apache-masterslave --nodes 2 --nemesis wipe-one",
+                "wipe-one is for groups that elect a leader",
+            ),
+            ("--system apache-masterslave", "all slaves of apache-masterslave hear of one address"),
             ("--nodes 4", "ferrymq-raft does not run with 4 nodes"),
             ("--system ferrymq-classic --mode sync-ms --nodes 1", "--mode sync-ms needs a slave"),
             ("--concurrency 0n", "--concurrency is a number"),

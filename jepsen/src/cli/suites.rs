@@ -31,6 +31,10 @@ pub enum Suite {
     Controls,
     /// Every plan that once found something
     Regressions,
+    /// The same faults on every system
+    Systems,
+    /// How long each of some faults is felt by our own client, and by the official one
+    Clients,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -57,9 +61,9 @@ pub struct SuiteOptions {
     /// Only the negative controls of these numbers
     #[arg(long, value_delimiter = ',')]
     pub controls: Vec<String>,
-    /// Seeds of each negative control
-    #[arg(long, default_value_t = 1)]
-    pub control_seeds: u64,
+    /// Seeds of each negative control, or of each test of `systems` and `clients`
+    #[arg(long, default_value_t = 1, alias = "control-seeds")]
+    pub seeds: u64,
     /// Where it is kept; an existing one is gone on with
     #[arg(long)]
     pub folder: Option<PathBuf>,
@@ -345,7 +349,7 @@ mod tests {
             stop_on_failure: false,
             keep_histories: false,
             seed: 1,
-            control_seeds: 1,
+            seeds: 1,
             controls: Vec::new(),
             jobs: 1,
             folder: None,
@@ -354,6 +358,8 @@ mod tests {
         };
         for case in cases(&suite(Suite::Pr), true)
             .chain(cases(&suite(Suite::Controls), true))
+            .chain(cases(&suite(Suite::Systems), true))
+            .chain(cases(&suite(Suite::Clients), true))
             .chain(cases(&suite(Suite::Nightly), true).take(40))
         {
             let words = std::iter::once("test".to_owned()).chain(case.words.clone());

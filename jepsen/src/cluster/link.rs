@@ -1,7 +1,8 @@
 //! Links: every connection between two parts of the cluster passes through one, and a link can misbehave.
 //!
 //! A link listens in the place of its target and carries bytes both ways. What it does to them is set from outside at any time
-//! and is the same for all its connections. It knows no protocol. What a cut holds back is delivered when the cut ends, as TCP
+//! and is the same for all its connections. It knows no protocol; at most it lets one address be taken for another of the same
+//! length, where a part of the cluster cannot be told where to say that it is found. What a cut holds back is delivered when the cut ends, as TCP
 //! would; a reset loses it.
 
 use std::io;
@@ -51,6 +52,30 @@ pub struct Behaviour {
     pub generation: u64,
 }
 
+/// In what is carried forth, one text stands in the place of another that is as long, so that lengths in frames stay true.
+#[derive(Clone, Debug)]
+pub struct Alias {
+    own: Vec<u8>,
+    alias: Vec<u8>,
+}
+
+impl Alias {
+    /// `None` for addresses whose texts differ in length.
+    pub fn new(own: SocketAddr, alias: SocketAddr) -> Option<Self> {
+        let (own, alias) = (own.to_string().into_bytes(), alias.to_string().into_bytes());
+        (own.len() == alias.len()).then_some(Self { own, alias })
+    }
+
+    /// An address that is cut in two by the end of a read is missed: senders write a frame at once.
+    fn put_on(&self, bytes: &mut [u8]) {
+        for at in 0..bytes.len() {
+            if let Some(place) = bytes.get_mut(at..at + self.own.len()).filter(|place| **place == *self.own) {
+                place.copy_from_slice(&self.alias);
+            }
+        }
+    }
+}
+
 /// What a link has seen since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -80,19 +105,38 @@ impl Link {
     pub async fn open(listen: SocketAddr, target: SocketAddr, seed: u64) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let listens = listener.local_addr()?;
-        Ok(Self::start(listens, Arrivals::Accepted(listener), target, seed))
+        Ok(Self::start(listens, Arrivals::Accepted(listener), target, seed, None))
+    }
+
+    /// The same, and whoever connects is known by another address to those on the other side.
+    pub async fn open_with_alias(
+        listen: SocketAddr,
+        target: SocketAddr,
+        seed: u64,
+        alias: Alias,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let listens = listener.local_addr()?;
+        Ok(Self::start(listens, Arrivals::Accepted(listener), target, seed, Some(alias)))
     }
 
     /// Carries to `target` the connections that somebody hands over who listens at `listens`.
     pub fn behind(listens: SocketAddr, target: SocketAddr, seed: u64) -> (Self, mpsc::Sender<TcpStream>) {
         let (sender, handed) = mpsc::channel(HANDED_MAX);
-        (Self::start(listens, Arrivals::Handed(handed), target, seed), sender)
+        (Self::start(listens, Arrivals::Handed(handed), target, seed, None), sender)
     }
 
-    fn start(listens: SocketAddr, arrivals: Arrivals, target: SocketAddr, seed: u64) -> Self {
+    fn start(
+        listens: SocketAddr,
+        arrivals: Arrivals,
+        target: SocketAddr,
+        seed: u64,
+        alias: Option<Alias>,
+    ) -> Self {
         let (behaviour, watched) = watch::channel(Behaviour::default());
         let counters = Arc::new(Counters::default());
-        let task = tokio::spawn(accept(arrivals, target, watched, Arc::clone(&counters), Dice::new(seed)));
+        let end = End { target, alias: alias.map(Arc::new) };
+        let task = tokio::spawn(accept(arrivals, end, watched, Arc::clone(&counters), Dice::new(seed)));
         Self { listens, behaviour, counters, task: task.abort_handle() }
     }
 
@@ -124,6 +168,13 @@ impl Drop for Link {
     }
 }
 
+/// Where connections go.
+#[derive(Clone)]
+struct End {
+    target: SocketAddr,
+    alias: Option<Arc<Alias>>,
+}
+
 /// Where connections come from.
 enum Arrivals {
     Accepted(TcpListener),
@@ -145,7 +196,7 @@ impl Arrivals {
 
 async fn accept(
     mut arrivals: Arrivals,
-    target: SocketAddr,
+    end: End,
     behaviour: watch::Receiver<Behaviour>,
     counters: Arc<Counters>,
     mut dice: Dice,
@@ -157,7 +208,7 @@ async fn accept(
             arrived = arrivals.next() => {
                 let Some(stream) = arrived else { continue };
                 let dice = Dice::new(dice.throw());
-                connections.spawn(carry(stream, target, behaviour.clone(), Arc::clone(&counters), dice));
+                connections.spawn(carry(stream, end.clone(), behaviour.clone(), Arc::clone(&counters), dice));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -166,7 +217,7 @@ async fn accept(
 
 async fn carry(
     client: TcpStream,
-    target: SocketAddr,
+    end: End,
     mut behaviour: watch::Receiver<Behaviour>,
     counters: Arc<Counters>,
     mut dice: Dice,
@@ -187,7 +238,7 @@ async fn carry(
         }
     }
     let generation = at_start.generation;
-    let connected = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(target)).await;
+    let connected = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(end.target)).await;
     let Ok(Ok(server)) = connected else { return reset(client) };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (client_reads, client_writes) = client.into_split();
@@ -196,9 +247,10 @@ async fn carry(
         behaviour: behaviour.clone(),
         counters: &counters,
         forth: true,
+        alias: end.alias.as_deref(),
         dice: Dice::new(dice.throw()),
     };
-    let back = Pump { behaviour: behaviour.clone(), counters: &counters, forth: false, dice };
+    let back = Pump { behaviour: behaviour.clone(), counters: &counters, forth: false, alias: None, dice };
     let both =
         async { tokio::join!(forth.run(client_reads, server_writes), back.run(server_reads, client_writes)) };
     let ended = behaviour.wait_for(|now| now.generation != generation);
@@ -224,6 +276,7 @@ struct Pump<'c> {
     behaviour: watch::Receiver<Behaviour>,
     counters: &'c Counters,
     forth: bool,
+    alias: Option<&'c Alias>,
     dice: Dice,
 }
 
@@ -259,6 +312,9 @@ impl Pump<'_> {
                 }
             }
             let Ok(read @ 1..) = from.read(&mut buffer).await else { break };
+            if let Some(alias) = self.alias {
+                alias.put_on(buffer.get_mut(..read).unwrap_or_default());
+            }
             let way = self.way();
             self.linger(way, read).await;
             if way.discard {

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 pub use addresses::Addresses;
 use crossing::{Crossing, Residents};
+use link::Alias;
 pub use link::{Behaviour, Link, Traffic, Way};
 use process::{Launch, Process};
 pub use storage::{Storage, StorageError, StorageKind};
@@ -78,7 +79,7 @@ pub struct Cluster {
     peer_links: BTreeMap<(NodeId, NodeId), SocketAddr>,
     crossings: Vec<Crossing>,
     residents: Residents,
-    master_link: Option<SocketAddr>,
+    master_links: BTreeMap<NodeId, SocketAddr>,
     folder: PathBuf,
     name_server: Option<Process>,
     nodes: Vec<Node>,
@@ -111,7 +112,7 @@ impl Cluster {
             peer_links: BTreeMap::new(),
             crossings: Vec::new(),
             residents: Residents::default(),
-            master_link: None,
+            master_links: BTreeMap::new(),
             folder: folder.to_owned(),
             name_server: None,
         };
@@ -152,12 +153,17 @@ impl Cluster {
                 Replication::MasterSlave => {}
             }
         }
+        // Where slaves find their master must be known before the master says where it is.
+        wanted.sort_by_key(|(name, ..)| !matches!(name, LinkName::Replication(..)));
         let mut dice = Dice::derive(self.blueprint.seed, "links");
         for (name, listen, target) in wanted {
-            let link = Link::open(listen, target, dice.throw()).await?;
+            let link = match self.alias_at(name) {
+                Some(alias) => Link::open_with_alias(listen, target, dice.throw(), alias).await?,
+                None => Link::open(listen, target, dice.throw()).await?,
+            };
             match name {
                 LinkName::Peers(from, to) => drop(self.peer_links.insert((from, to), link.listens)),
-                LinkName::Replication(..) => self.master_link = Some(link.listens),
+                LinkName::Replication(slave, _) => drop(self.master_links.insert(slave, link.listens)),
                 _ => {}
             }
             self.links.insert(name, link);
@@ -168,6 +174,20 @@ impl Cluster {
             self.open_crossings(&mut dice).await?;
         }
         Ok(())
+    }
+
+    fn master_link(&self, node: NodeId) -> Option<SocketAddr> {
+        let is_told = self.blueprint.system.maker == Maker::Ferrymq;
+        self.master_links.get(&node).copied().filter(|_| is_told)
+    }
+
+    /// Apache's slaves forget the `haMasterAddress` of their configuration before they use it, and go where the name server says
+    /// that their master is. What it hears there is the link to the master.
+    fn alias_at(&self, name: LinkName) -> Option<Alias> {
+        let master = NodeId(0);
+        let is_it = name == LinkName::ToNameServer(master) && self.blueprint.system.maker == Maker::Apache;
+        let link = self.master_links.values().next().filter(|_| is_it)?;
+        Alias::new(self.addresses.replication(master), *link)
     }
 
     async fn open_crossings(&mut self, dice: &mut Dice) -> io::Result<()> {
@@ -234,7 +254,7 @@ impl Cluster {
             sync_flush: self.blueprint.sync_flush,
             unsafe_modes: &self.blueprint.unsafe_modes,
             peer_links: &self.peer_links,
-            master_link: self.master_link,
+            master_link: self.master_link(node),
         };
         let (conf, launch) = self.blueprint.system.broker(&self.programs, &setting, node, &folder);
         // On a full disk nothing can be written; what it says has not changed.

@@ -127,7 +127,7 @@ pub struct Setting<'c> {
     pub unsafe_modes: &'c [String],
     /// Who finds whose peer port where, by (from, to).
     pub peer_links: &'c BTreeMap<(NodeId, NodeId), std::net::SocketAddr>,
-    /// Where the slaves find the master's replication port.
+    /// Where the node, if it is a slave, finds the master's replication port; otherwise it asks the name server.
     pub master_link: Option<std::net::SocketAddr>,
 }
 

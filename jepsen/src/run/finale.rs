@@ -57,6 +57,12 @@ impl Finale<'_> {
         result
     }
 
+    /// Slaves hear of their master when they register the next time: a fault before that shows nothing of what they copy.
+    pub async fn copies_arrive(&self) -> Result<(), Stuck> {
+        self.prove_life().await?;
+        self.converge().await.map(drop)
+    }
+
     /// Every queue takes messages.
     async fn prove_life(&self) -> Result<(), Stuck> {
         let deadline = Instant::now() + self.limit;

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use crate::checkers::coverage;
 use crate::checkers::{self, Findings};
 use crate::client::{Java, observe};
-use crate::cluster::{Blueprint, Cluster, ClusterError, Mode, Programs, StorageKind, System};
+use crate::cluster::{Blueprint, Cluster, ClusterError, Mode, Programs, Replication, StorageKind, System};
 use crate::faults::{Nemesis, heal_everything};
 use crate::history::{
     self, BeginValue, Event, EventType, HistoryError, LeadValue, NoticeValue, Op, Process, Recorder, Tally,
@@ -276,6 +276,9 @@ async fn carry_out(
 
     let finale =
         Finale { stage: &stage, cluster, limit: Duration::from_millis(plan.final_limit_ms.cast_unsigned()) };
+    if setup.system.replication == Replication::MasterSlave && plan.nodes > 1 && setup.workload.sends {
+        finale.copies_arrive().await.map_err(|Stuck(what)| RunError::NeverServed(what))?;
+    }
     finale.phase(phases::LOAD, None);
     let began = Instant::now();
     let mut workers = setup.workload.start(&stage);

@@ -112,3 +112,24 @@ async fn a_dead_target() {
     let ended = tokio::time::timeout(LONG, connect(&link).await.read(&mut [0; 8])).await.expect("in time");
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
 }
+
+#[tokio::test]
+async fn an_alias_stands_in_the_place_of_an_address() {
+    let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+    assert!(Alias::new(address("127.0.0.1:9"), address("127.0.0.1:10")).is_none());
+    let alias = Alias::new(address("127.0.0.1:20001"), address("127.0.0.1:40002")).expect("as long");
+    let at = target.local_addr().expect("an address");
+    let link = Link::open_with_alias(address("127.0.0.1:0"), at, 1, alias).await.expect("a link");
+    let mut client = connect(&link).await;
+    client.write_all(b"ha=127.0.0.1:20001,127.0.0.1:20001").await.expect("written");
+    let (mut server, _) = target.accept().await.expect("a connection");
+    let mut heard = [0; 34];
+    server.read_exact(&mut heard).await.expect("as many bytes");
+    assert_eq!(&heard, b"ha=127.0.0.1:40002,127.0.0.1:40002");
+    // What comes back is left as it is.
+    server.write_all(b"127.0.0.1:20001").await.expect("written");
+    let mut answer = [0; 15];
+    client.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"127.0.0.1:20001");
+}
