@@ -44,7 +44,7 @@ controls! {
     "NC8" Some("serve-uncommitted"), "reads see what no quorum has",
         "--nemesis partition-primary --nemesis-interval 5 --concurrency 8n --rate 1500" => "dirty-read" "inconsistent-offset";
     "NC9" Some("skip-crc"), "checksums are not checked",
-        "--nemesis corrupt-flip" => "corrupt" "divergence";
+        "--nemesis corrupt-flip --nemesis-interval 3 --time-limit 24" => "corrupt" "divergence";
     "NC10" Some("truncate-at-bad-crc"), "a damaged log is cut off instead of fetched",
         "--nemesis corrupt-dance --time-limit 20" => "lost" "divergence" "inconsistent-offset";
     "NC13" Some("commit-ahead"), "a consumer commits before it delivers (the harness's own)",

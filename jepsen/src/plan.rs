@@ -24,6 +24,7 @@ ferrymq_proto::body! {
     }
 
     pub struct Plan {
+        backend: String = "backend" or "proc".to_owned(),
         system: String = "system",
         mode: String = "mode",
         workload: String = "workload",

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Refusal;
 use crate::checkers;
-use crate::cluster::{Maker, Mode, Replication, SYSTEMS, System};
+use crate::cluster::{Backend, Maker, Mode, Replication, SYSTEMS, System};
 use crate::faults::{FAULTS, Fault, Target};
 use crate::plan::{Plan, Rhythm};
 use crate::run::OWN_MODES;
@@ -33,6 +33,7 @@ pub struct TestOptions {
     pub targets: Vec<String>,
     #[arg(long, default_value_t = 3)]
     pub nodes: u8,
+    /// proc, processes of this machine, or compose, the containers of deploy/
     #[arg(long, default_value = "proc")]
     pub backend: String,
     /// Seconds of load
@@ -109,6 +110,7 @@ impl Expectation {
 #[derive(Clone, Debug)]
 pub struct Chosen {
     pub plan: Plan,
+    pub backend: Backend,
     pub system: &'static System,
     pub mode: Mode,
     pub workload: &'static Workload,
@@ -151,14 +153,23 @@ pub fn mode(system: &System, name: Option<&str>) -> Result<Mode, Refusal> {
     })
 }
 
+pub fn backend(name: &str) -> Result<Backend, Refusal> {
+    match name {
+        "proc" => Ok(Backend::Processes),
+        "compose" => Ok(Backend::Containers),
+        other => Err(Refusal::bad(format!("there is no backend {other}; there are proc and compose"))),
+    }
+}
+
 impl TestOptions {
     /// Checks everything and makes the plan.
     pub fn choose(&self) -> Result<Chosen, Refusal> {
         let system = system(&self.system)?;
         let mode = mode(system, self.mode.as_deref())?;
         let workload = workload(&self.workload)?;
-        if self.backend != "proc" {
-            return Err(Refusal::bad(format!("there is no backend {}; there is proc", self.backend)));
+        let backend = backend(&self.backend)?;
+        if backend == Backend::Containers {
+            self.check_containers(system)?;
         }
         let java_clients = match self.clients.as_str() {
             "rust" => false,
@@ -197,12 +208,13 @@ impl TestOptions {
             other => return Err(Refusal::bad(format!("--flush is sync or async, not {other}"))),
         };
         self.check_unsafe(system)?;
-        let faults = self.faults(system)?;
+        let faults = self.faults(system, backend)?;
         let images = self.images(&faults)?;
         let seed = self.seed.unwrap_or_else(|| {
             u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis()).unwrap_or(1)
         });
         let mut plan = Plan {
+            backend: self.backend.clone(),
             system: system.name.to_owned(),
             mode: mode_name(mode).to_owned(),
             workload: workload.name.to_owned(),
@@ -224,7 +236,24 @@ impl TestOptions {
         if plan.faults.is_empty() && !faults.is_empty() {
             return Err(Refusal::bad(format!("{} s are too short for a fault", self.time_limit)));
         }
-        Ok(Chosen { plan, system, mode, workload })
+        Ok(Chosen { plan, backend, system, mode, workload })
+    }
+
+    /// `deploy/` has one group, of brokers that are not wrong, on disks whose power nobody can cut.
+    fn check_containers(&self, system: &System) -> Result<(), Refusal> {
+        let refused = if (system.maker, system.replication) != (Maker::Ferrymq, Replication::Raft) {
+            Some(format!("the containers are a group of ferrymq-raft, not of {}", system.name))
+        } else if self.nodes != 3 {
+            Some(format!("the containers are 3 nodes, not {}", self.nodes))
+        } else if self.storage.as_deref().is_some_and(|storage| storage != "plain") {
+            Some("the power of containers cannot be cut: --storage plain".to_owned())
+        } else {
+            self.unsafe_modes
+                .iter()
+                .find(|name| !OWN_MODES.contains(&name.as_str()))
+                .map(|name| format!("containers cannot be made wrong by --unsafe {name}"))
+        };
+        refused.map_or(Ok(()), |sentence| Err(Refusal::bad(sentence)))
     }
 
     fn client_count(&self) -> Result<i64, Refusal> {
@@ -249,7 +278,7 @@ impl TestOptions {
         }
     }
 
-    fn faults(&self, system: &System) -> Result<Vec<&'static Fault>, Refusal> {
+    fn faults(&self, system: &System, backend: Backend) -> Result<Vec<&'static Fault>, Refusal> {
         let mut faults: Vec<&Fault> = Vec::new();
         for name in self.nemesis.iter().filter(|name| *name != "none") {
             let named = Fault::named(name);
@@ -261,8 +290,11 @@ impl TestOptions {
             for fault in named {
                 let elects = !fault.needs_raft() || system.replication == Replication::Raft;
                 let has_peers = !fault.needs_peers() || self.nodes > 1;
-                if elects && has_peers {
+                let possible = backend == Backend::Processes || fault.fits_containers();
+                if elects && has_peers && possible {
                     faults.push(fault);
+                } else if one && !possible {
+                    return Err(Refusal::bad(format!("{} cannot be done to containers", fault.name)));
                 } else if one && !has_peers {
                     return Err(Refusal::bad(format!("{} needs 2 nodes or more", fault.name)));
                 } else if one {
@@ -272,6 +304,9 @@ impl TestOptions {
                     )));
                 }
             }
+        }
+        if let Some(name) = self.nemesis.first().filter(|name| faults.is_empty() && *name != "none") {
+            return Err(Refusal::bad(format!("no fault of {name} is possible here")));
         }
         if !self.targets.is_empty() {
             let mut targets = Vec::new();
@@ -369,7 +404,19 @@ mod tests {
             ("--system apache-dledger --unsafe skip-fsync", "apache-dledger cannot be made wrong"),
             ("--clients java --workload meta", "the Java client does not carry out the workload meta"),
             ("--clients perl", "there are no clients perl"),
-            ("--backend compose", "there is no backend compose"),
+            ("--backend sim", "there is no backend sim; there are proc and compose"),
+            ("--backend compose --system apache-dledger", "the containers are a group of ferrymq-raft"),
+            ("--backend compose --nodes 5", "the containers are 3 nodes, not 5"),
+            ("--backend compose --storage powercut", "the power of containers cannot be cut"),
+            (
+                "--backend compose --unsafe skip-fsync",
+                "containers cannot be made wrong by --unsafe skip-fsync",
+            ),
+            (
+                "--backend compose --nemesis partition-one-way",
+                "partition-one-way cannot be done to containers",
+            ),
+            ("--backend compose --nemesis powercut", "no fault of powercut is possible here"),
         ];
         for (line, expected) in cases {
             match choose(line) {
@@ -388,6 +435,11 @@ mod tests {
         assert!(choose("--nemesis powercut-all").expect("a plan").plan.images);
         let classic = choose("--system apache-masterslave --mode async-ms --nodes 2").expect("a plan");
         assert_eq!(classic.mode, Mode::AsyncMasterSlave);
+        let containers = choose("--backend compose --nemesis kill-primary,partition").expect("a plan");
+        assert_eq!(
+            containers.plan.nemesis,
+            ["kill-primary", "partition-halves", "partition-one", "partition-primary"]
+        );
     }
 
     #[test]

@@ -51,10 +51,11 @@ pub fn load_plan(path: &Path) -> Result<Plan, Refusal> {
 
 /// What the names of a plan mean.
 pub fn chosen_by(plan: Plan) -> Result<Chosen, Refusal> {
+    let backend = options::backend(&plan.backend)?;
     let system = options::system(&plan.system)?;
     let mode = options::mode(system, Some(&plan.mode))?;
     let workload = options::workload(&plan.workload)?;
-    Ok(Chosen { plan, system, mode, workload })
+    Ok(Chosen { plan, backend, system, mode, workload })
 }
 
 /// 0 for what was expected; else by the verdict.
@@ -75,7 +76,7 @@ pub fn carry_out(
     ferrymq: Option<&Path>,
     progress: bool,
 ) -> Result<Outcome, Refusal> {
-    let programs = programs::find(chosen.system, ferrymq, chosen.plan.java_clients)
+    let programs = programs::find(chosen.system, chosen.backend, ferrymq, chosen.plan.java_clients)
         .map_err(|error| Refusal::unknown(error.to_string()))?;
     if chosen.plan.images {
         storage::enter_private_mounts().map_err(|error| Refusal::bad(error.to_string()))?;
@@ -86,6 +87,7 @@ pub fn carry_out(
     let folder = new_folder(&store, &format!("{}-{}", results::utc_now(), plan.seed))?;
     let setup = Setup {
         plan: plan.clone(),
+        backend: chosen.backend,
         system: chosen.system,
         mode: chosen.mode,
         workload: chosen.workload,

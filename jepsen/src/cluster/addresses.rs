@@ -13,6 +13,16 @@ const PORTS: std::ops::Range<u16> = 20_000..31_000;
 /// A broker also listens on port − 2.
 const VIP_DISTANCE: u16 = 2;
 
+/// Where a run finds its brokers and their name server.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// Past all links, for the observer.
+    pub name_server: SocketAddr,
+    pub name_server_for_clients: SocketAddr,
+    /// As clients find them.
+    pub brokers: Vec<SocketAddr>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Addresses {
     /// The second and third byte of all addresses of this run.

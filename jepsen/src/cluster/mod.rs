@@ -4,6 +4,7 @@
 //! ordered pair of peers. A cut from one node to another cuts the connections that either has opened.
 
 mod addresses;
+pub mod containers;
 mod crossing;
 mod link;
 mod members;
@@ -19,7 +20,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use addresses::Addresses;
+pub use addresses::{Addresses, Doors};
+use containers::Containers;
 use crossing::{Crossing, Residents};
 use link::Alias;
 pub use link::{Behaviour, Link, Traffic, Way};
@@ -57,9 +59,20 @@ pub enum ClusterError {
     NotStarted { who: String, said: String },
 }
 
+/// What the nodes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// Processes of this machine, with a link wherever two of them meet.
+    #[default]
+    Processes,
+    /// Containers, as `deploy/` describes them.
+    Containers,
+}
+
 /// What the cluster is to be.
 #[derive(Clone, Debug)]
 pub struct Blueprint {
+    pub backend: Backend,
     pub system: &'static System,
     pub mode: Mode,
     pub nodes: u8,
@@ -83,6 +96,8 @@ pub struct Cluster {
     folder: PathBuf,
     name_server: Option<Process>,
     nodes: Vec<Node>,
+    /// In the place of processes.
+    containers: Option<Containers>,
 }
 
 #[derive(Debug, Default)]
@@ -115,8 +130,14 @@ impl Cluster {
             master_links: BTreeMap::new(),
             folder: folder.to_owned(),
             name_server: None,
+            containers: None,
         };
-        cluster.open_links().await?;
+        match cluster.blueprint.backend {
+            Backend::Processes => cluster.open_links().await?,
+            Backend::Containers => {
+                cluster.containers = Some(Containers::prepare(folder, cluster.blueprint.sync_flush)?);
+            }
+        }
         Ok(cluster)
     }
 
@@ -210,12 +231,28 @@ impl Cluster {
         (0..self.blueprint.nodes).map(NodeId)
     }
 
+    pub fn doors(&self) -> Doors {
+        let of_processes = || Doors {
+            name_server: self.addresses.name_server(),
+            name_server_for_clients: self.addresses.name_server_for_clients(),
+            brokers: self.all().map(|node| self.addresses.advertised(node)).collect(),
+        };
+        self.containers.as_ref().map_or_else(of_processes, Containers::doors)
+    }
+
     pub fn majority(&self) -> usize {
         usize::from(self.blueprint.nodes) / 2 + 1
     }
 
     /// Starts everything, and waits until each process says that it serves.
     pub async fn start(&mut self) -> Result<(), ClusterError> {
+        if let Some(containers) = &mut self.containers {
+            containers.start()?;
+            for node in self.all() {
+                self.wait_ready(node).await?;
+            }
+            return Ok(());
+        }
         let folder = self.folder.join("nodes").join("namesrv");
         let (conf, launch) = self.blueprint.system.name_server(&self.programs, &self.addresses, &folder);
         let launch = Launch { log: folder.join("log"), ..launch };
@@ -244,6 +281,9 @@ impl Cluster {
 
     /// Starts a node on what it has on its disk.
     pub fn start_node(&mut self, node: NodeId) -> Result<(), ClusterError> {
+        if let Some(containers) = &self.containers {
+            return Ok(containers.start_node(node)?);
+        }
         let folder = self.storage.folder(node);
         fs::create_dir_all(&folder)?;
         let setting = Setting {
@@ -291,6 +331,9 @@ impl Cluster {
     pub async fn wait_ready(&mut self, node: NodeId) -> Result<(), ClusterError> {
         let boot = Duration::from_secs(self.blueprint.system.boot_seconds);
         let deadline = tokio::time::Instant::now() + boot;
+        if let Some(containers) = &self.containers {
+            return container_ready(containers, node, deadline).await;
+        }
         let process = self.nodes.get_mut(usize::from(node.0)).and_then(|slot| slot.process.as_mut());
         wait_ready(&node.to_string(), process, deadline).await
     }
@@ -299,6 +342,9 @@ impl Cluster {
     pub async fn kill(&mut self, node: NodeId) -> Result<(), ClusterError> {
         let Some(slot) = self.nodes.get_mut(usize::from(node.0)) else { return Ok(()) };
         slot.down = true;
+        if let Some(containers) = &self.containers {
+            return Ok(containers.kill(node)?);
+        }
         if let Some(mut process) = slot.process.take() {
             process.kill().await?;
         }
@@ -306,21 +352,33 @@ impl Cluster {
     }
 
     pub fn is_running(&mut self, node: NodeId) -> bool {
+        if let Some(containers) = &self.containers {
+            return containers.is_running(node);
+        }
         let slot = self.nodes.get_mut(usize::from(node.0));
         slot.and_then(|slot| slot.process.as_mut()).is_some_and(Process::is_alive)
     }
 
     pub fn pause(&self, node: NodeId) -> io::Result<()> {
-        self.process(node)?.pause()
+        match &self.containers {
+            Some(containers) => containers.pause(node),
+            None => self.process(node)?.pause(),
+        }
     }
 
     pub fn resume(&self, node: NodeId) -> io::Result<()> {
-        self.process(node)?.resume()
+        match &self.containers {
+            Some(containers) => containers.resume(node),
+            None => self.process(node)?.resume(),
+        }
     }
 
     /// Whether the process does not run although it lives.
     pub fn is_paused(&self, node: NodeId) -> bool {
-        self.process(node).is_ok_and(|process| process.state() == Some('T'))
+        match &self.containers {
+            Some(containers) => containers.is_paused(node),
+            None => self.process(node).is_ok_and(|process| process.state() == Some('T')),
+        }
     }
 
     fn process(&self, node: NodeId) -> io::Result<&Process> {
@@ -337,6 +395,13 @@ impl Cluster {
 
     /// Starts again whatever ended by itself. Returns who did, and what it said last.
     pub fn watch(&mut self) -> Vec<(NodeId, String)> {
+        if let Some(containers) = &mut self.containers {
+            let ended = containers.ended_by_themselves();
+            return ended
+                .into_iter()
+                .map(|node| (node, "its container was started again".to_owned()))
+                .collect();
+        }
         let mut ended = Vec::new();
         for node in self.all() {
             let Some(slot) = self.nodes.get_mut(usize::from(node.0)) else { continue };
@@ -389,6 +454,11 @@ impl Cluster {
         })
     }
 
+    /// The containers, if the nodes are some.
+    pub fn containers(&self) -> Option<&Containers> {
+        self.containers.as_ref()
+    }
+
     /// Makes all links behave. Connections stay.
     pub fn heal_links(&self) {
         for link in self.links.values() {
@@ -398,6 +468,14 @@ impl Cluster {
 
     /// Ends all processes.
     pub async fn stop(&mut self) -> Result<(), ClusterError> {
+        let logs: Vec<(NodeId, PathBuf)> = self.all().map(|node| (node, self.log(node))).collect();
+        if let Some(containers) = &mut self.containers {
+            for (node, log) in logs {
+                // One that was never made has said nothing.
+                let _ = containers.save_log(node, &log);
+            }
+            return Ok(containers.remove()?);
+        }
         for node in self.all() {
             self.kill(node).await?;
         }
@@ -405,6 +483,22 @@ impl Cluster {
             name_server.kill().await?;
         }
         Ok(())
+    }
+}
+
+async fn container_ready(
+    containers: &Containers,
+    node: NodeId,
+    deadline: tokio::time::Instant,
+) -> Result<(), ClusterError> {
+    loop {
+        match containers.is_ready(node) {
+            Ok(()) => return Ok(()),
+            Err(said) if tokio::time::Instant::now() > deadline => {
+                return Err(ClusterError::NotStarted { who: node.to_string(), said });
+            }
+            Err(_) => tokio::time::sleep(POLL).await,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::systems::{Maker, Programs, System};
+use super::{Backend, containers};
 
 /// Asks the harness of the official clients, which has the one list of coordinates and the one cache.
 const ASK_FOR_JARS: &str = "import sys; sys.path.insert(0, sys.argv[1]); from harness import install; \
@@ -17,15 +18,25 @@ pub enum ProgramError {
     NoBinary(PathBuf),
     #[error("Apache's jars cannot be resolved: {0}")]
     NoJars(String),
+    #[error("the containers cannot be started: {0}")]
+    NoContainers(String),
     #[error("{0} is not installed")]
     NoCommand(&'static str),
 }
 
 /// Resolves what the system needs. `ferrymq` stands beside this program unless it is named.
-pub fn find(system: &System, ferrymq: Option<&Path>, java_clients: bool) -> Result<Programs, ProgramError> {
+pub fn find(
+    system: &System,
+    backend: Backend,
+    ferrymq: Option<&Path>,
+    java_clients: bool,
+) -> Result<Programs, ProgramError> {
     need("setpriv")?;
     let mut programs = Programs::default();
     match system.maker {
+        Maker::Ferrymq if backend == Backend::Containers => {
+            containers::are_possible().map_err(ProgramError::NoContainers)?;
+        }
         Maker::Ferrymq => {
             let beside = || std::env::current_exe().unwrap_or_default().with_file_name("ferrymq");
             programs.ferrymq = ferrymq.map_or_else(beside, Path::to_owned);

@@ -29,6 +29,8 @@ pub struct Installed {
     /// Without power: to be mounted before they start.
     dark: Vec<NodeId>,
     full: Vec<NodeId>,
+    /// Containers that have no network.
+    apart: Vec<NodeId>,
     /// Harmed on their disks: those that do not start join their group anew.
     damaged: Vec<NodeId>,
     /// They have nothing, so they join anew although they start.
@@ -70,6 +72,7 @@ pub async fn install(
         Means::Kill => kill(targets, cluster).await,
         Means::KillRolling => kill_rolling(targets, cluster).await,
         Means::Pause => pause(targets, cluster).await,
+        Means::Cut if cluster.containers().is_some() => disconnect(targets, cluster),
         Means::Cut => Ok(cut(flows(targets, cluster, true), cluster).await),
         Means::CutOneWay => Ok(cut(flows(targets, cluster, false), cluster).await),
         Means::Flap => Ok(flap(targets, cluster, dice).await),
@@ -111,7 +114,11 @@ pub async fn heal(
     cluster: &mut Cluster,
 ) -> Result<Option<Result<String, String>>, ClusterError> {
     let mut shown = None;
-    if !installed.cut.is_empty() {
+    if let Some(containers) = cluster.containers() {
+        for node in installed.apart.drain(..) {
+            containers.connect(node)?;
+        }
+    } else if !installed.cut.is_empty() {
         let passed: u64 = installed.cut.iter().map(|flow| cluster.flow_traffic(*flow).0).sum();
         let leaked = passed.saturating_sub(installed.passed);
         shown = Some(if leaked == 0 {
@@ -270,6 +277,18 @@ async fn flap(targets: &[NodeId], cluster: &Cluster, dice: &mut Dice) -> Install
     }
     let installed = Installed { links: true, ..Installed::default() };
     installed.judged(disturbed() > before, &format!("links of {} went down and up", names(targets)))
+}
+
+/// Nobody can reach a container that has no network.
+fn disconnect(targets: &[NodeId], cluster: &Cluster) -> Result<Installed, ClusterError> {
+    let Some(containers) = cluster.containers() else { return Ok(Installed::default()) };
+    for node in targets {
+        containers.disconnect(*node)?;
+    }
+    let gone = targets.iter().all(|node| !containers.is_connected(*node));
+    let cut = flows(targets, cluster, true);
+    let installed = Installed { cut, apart: targets.to_vec(), ..Installed::default() };
+    Ok(installed.judged(gone, &format!("{} have no network", names(targets))))
 }
 
 async fn disturb(cluster: &Cluster, links: &[LinkName], change: impl Fn(&mut Behaviour)) -> Installed {

@@ -167,6 +167,12 @@ impl Fault {
         }
     }
 
+    /// Docker can do it.
+    pub fn fits_containers(&self) -> bool {
+        use Means::{ClientCrash, Cut, Kill, KillRolling, Pause};
+        matches!(self.means, Kill | KillRolling | Pause | Cut | ClientCrash)
+    }
+
     /// It stands between nodes.
     pub fn needs_peers(&self) -> bool {
         matches!(self.means, Means::Cut | Means::CutOneWay | Means::Flap)

@@ -21,7 +21,9 @@ use tokio::time::{Instant, sleep};
 use crate::checkers::coverage;
 use crate::checkers::{self, Findings};
 use crate::client::{Java, observe};
-use crate::cluster::{Blueprint, Cluster, ClusterError, Mode, Programs, Replication, StorageKind, System};
+use crate::cluster::{
+    Backend, Blueprint, Cluster, ClusterError, Mode, Programs, Replication, StorageKind, System,
+};
 use crate::faults::{Nemesis, heal_everything};
 use crate::history::{
     self, BeginValue, Event, EventType, HistoryError, LeadValue, NoticeValue, Op, Process, Recorder, Tally,
@@ -86,6 +88,7 @@ pub enum RunError {
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub plan: Plan,
+    pub backend: Backend,
     pub system: &'static System,
     pub mode: Mode,
     pub workload: &'static Workload,
@@ -103,6 +106,7 @@ pub async fn run(setup: &Setup) -> Result<Tally, RunError> {
     fs::write(setup.folder.join("plan.json"), setup.plan.to_json() + "\n").map_err(failed)?;
     let recorder = Arc::new(Recorder::create(&history_path(&setup.folder)).map_err(failed)?);
     let blueprint = Blueprint {
+        backend: setup.backend,
         system: setup.system,
         mode: setup.mode,
         nodes: u8::try_from(setup.plan.nodes).unwrap_or(3),
@@ -234,20 +238,17 @@ async fn carry_out(
     recorder.record(Process::Observer, EventType::Info, Op::Begin(begin));
     let mut started = cluster.lock().await;
     started.start().await?;
-    let addresses = started.addresses.clone();
+    let doors = started.doors();
     drop(started);
-    let brokers: Vec<_> = (0..u8::try_from(plan.nodes).unwrap_or(3))
-        .map(|node| addresses.advertised(history::NodeId(node)))
-        .collect();
     // The observer looks past the links; what clients know comes through them.
-    let (seen, observer) = observe(addresses.name_server(), brokers.clone(), Some(Arc::clone(recorder)));
-    let (known, router) = observe(addresses.name_server_for_clients(), brokers, None);
+    let (seen, observer) = observe(doors.name_server, doors.brokers.clone(), Some(Arc::clone(recorder)));
+    let (known, router) = observe(doors.name_server_for_clients, doors.brokers, None);
     let watchdog = tokio::spawn(watch_over(Arc::clone(cluster), Arc::clone(recorder))).abort_handle();
     let clock = tokio::spawn(keep_time(Arc::clone(recorder))).abort_handle();
     let mut ends = Ends(vec![observer, router, watchdog, clock]);
 
     let java = match plan.java_clients {
-        true => Some(start_java(setup, addresses.name_server_for_clients()).await?),
+        true => Some(start_java(setup, doors.name_server_for_clients).await?),
         false => None,
     };
     let (part, parts) = watch::channel(Part::Load);
@@ -267,7 +268,7 @@ async fn carry_out(
         resends: plan.unsafe_modes.iter().any(|name| name == BLIND_RESEND),
         java,
     });
-    make_topic(&stage, addresses.name_server_for_clients()).await?;
+    make_topic(&stage, doors.name_server_for_clients).await?;
     make_groups(&stage, &(setup.workload.groups)(&stage)).await?;
     if setup.progress {
         ends.0
