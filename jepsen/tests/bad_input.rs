@@ -103,12 +103,16 @@ fn damaged_files() {
     let shown = path.display().to_string();
     let begin =
         r#"{"index":0,"time":1,"process":"observer","type":"info","f":"phase","value":{"phase":"load"}}"#;
-    for damaged in
-        ["{".to_owned(), "\u{0}\u{1}".to_owned(), format!("{begin}\n{{\"index\":1,\"ti\n{begin}\n")]
-    {
+    let cases = [
+        ("{".to_owned(), "line 1 of the history is no event"),
+        ("\u{0}\u{1}".to_owned(), "line 1 of the history is no event"),
+        (format!("{begin}\n{{\"index\":1,\"ti\n{begin}\n"), "line 2 of the history is no event"),
+        (format!("{begin}\n{begin}\n"), "line 2 of the history is out of order"),
+    ];
+    for (damaged, sentence) in cases {
         fs::write(&path, damaged).expect("written");
         for words in [["check", "--history", &shown], ["export", "--history", &shown]] {
-            assert_refused(&jepsen(&words).output().expect("started"), BAD_ARGUMENTS, &shown);
+            assert_refused(&jepsen(&words).output().expect("started"), BAD_ARGUMENTS, sentence);
         }
     }
     for (damaged, sentence) in
