@@ -1,5 +1,6 @@
 //! What cannot be is refused with one sentence and the right exit code, and whatever was started is ended, however it ends.
 
+#![allow(clippy::expect_used)]
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -253,7 +253,6 @@ pub fn leaders(series: &Series, nodes: i64) -> String {
     chart.finish()
 }
 
-/// How long each queue took no message after each fault.
 /// Seconds up to which a column of the histogram counts.
 const RECOVERY_STEPS: &[f64] = &[0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0];
 
@@ -265,6 +264,7 @@ pub fn histogram(sorted: &[f64]) -> Vec<usize> {
     begins.zip(&ends).map(|(begin, end)| end - begin).collect()
 }
 
+/// How long each queue took no message after each fault.
 pub fn recoveries(recoveries: &BTreeMap<String, Vec<f64>>) -> String {
     let steps: String = RECOVERY_STEPS.iter().map(|limit| format!("<th class=n>≤ {limit} s")).collect();
     let mut out = format!(

@@ -1,6 +1,6 @@
 //! The report of a run: one page that needs nothing but itself.
 //!
-//! First the verdict, the anomaly that began first in one sentence, and the events around it; then the charts.
+//! First the verdict, the gravest anomaly in one sentence, and the events around it; then the charts.
 
 mod charts;
 pub mod page;
@@ -13,10 +13,11 @@ use std::io;
 
 use ferrymq_proto::json::{self, Dialect};
 
-use crate::history::Event;
+use crate::checkers::{Anomaly, Findings};
+use crate::history::{Event, Op};
 use crate::plan::Plan;
 use crate::run::{Outcome, Verdict};
-use page::escape;
+use page::{escape, number};
 pub use series::{Series, gather};
 
 /// Events that are shown before and after the first one of an anomaly.
@@ -73,11 +74,11 @@ fn head(body: &mut String, plan: &Plan, outcome: &Outcome) {
         plan.rate,
         plan.seed,
         escape(&faults),
-        tally.acknowledged,
-        tally.failed,
-        tally.unknown,
-        tally.faults,
-        tally.leader_changes.saturating_sub(1),
+        number(tally.acknowledged),
+        number(tally.failed),
+        number(tally.unknown),
+        number(tally.faults),
+        number(tally.leader_changes.saturating_sub(1)),
     );
     if let Verdict::Unknown(reasons) = &outcome.verdict {
         let list: String = reasons.iter().map(|reason| format!("<li>{}", escape(reason))).collect();
@@ -89,26 +90,33 @@ fn head(body: &mut String, plan: &Plan, outcome: &Outcome) {
     }
 }
 
+/// A loss before everything else; then whatever began first.
+fn gravest(findings: &Findings) -> Option<&Anomaly> {
+    findings.told.iter().find(|anomaly| anomaly.name == "lost").or_else(|| findings.first())
+}
+
 fn anomalies(body: &mut String, outcome: &Outcome, history: &[Event]) {
-    let Some(first) = outcome.findings.first() else { return };
+    let Some(first) = gravest(&outcome.findings) else { return };
     let _ = write!(body, "<p class=first><b>{}</b>: {}</p>", first.name, escape(&first.sentence));
     body.push_str("<table><tr><th>anomaly<th class=n>times</tr>");
     for (name, count) in &outcome.findings.counts {
-        let _ = write!(body, "<tr><td>{name}<td class=n>{count}</tr>");
+        let _ = write!(body, "<tr><td>{name}<td class=n>{}</tr>", number(*count));
     }
     body.push_str("</table>");
-    let from = first.events.first().and_then(|event| usize::try_from(event.0).ok()).unwrap_or_default();
     let _ = write!(
         body,
         "<h2>The events around it</h2><table class=mono><tr><th>event<th>time<th>process<th>type<th>what</tr>"
     );
-    let shown = history.iter().skip(from.saturating_sub(AROUND)).take(2 * AROUND);
-    let elsewhere = history.iter().filter(|event| first.events.contains(&event.index));
-    let mut rows: Vec<&Event> = shown.chain(elsewhere).collect();
+    let is_named = |event: &Event| first.events.contains(&event.index);
+    // The reads at the end of a run follow each other; what was done and heard lies before them.
+    let told: Vec<&Event> = history.iter().filter(|event| !matches!(event.op, Op::Scan(_))).collect();
+    let middle = told.iter().position(|event| is_named(event)).unwrap_or(told.len());
+    let around = told.into_iter().skip(middle.saturating_sub(AROUND)).take(2 * AROUND);
+    let mut rows: Vec<&Event> = around.chain(history.iter().filter(|event| is_named(event))).collect();
     rows.sort_by_key(|event| event.index);
     rows.dedup_by_key(|event| event.index);
     for event in rows {
-        let hit = if first.events.contains(&event.index) { " class=hit" } else { "" };
+        let hit = if is_named(event) { " class=hit" } else { "" };
         let _ = write!(
             body,
             "<tr{hit}><td>{}<td>{:.3} s<td>{}<td>{}<td>{}</tr>",
@@ -134,6 +142,12 @@ fn anomalies(body: &mut String, outcome: &Outcome, history: &[Event]) {
 }
 
 fn described(event: &Event) -> String {
+    if let Op::Scan(scan) = &event.op
+        && let Some(node) = scan.node
+    {
+        let (queue, min, max, seen) = (scan.queue, scan.min, scan.max, scan.seen.len());
+        return format!("scan of queue {queue} on {node}: {seen} messages from {min} to {max}");
+    }
     let text = json::to_string(event, Dialect::Standard);
     let value = text.split_once("\"value\":").map_or("", |(_, value)| value);
     let value = value.strip_suffix('}').unwrap_or(value);

@@ -13,7 +13,7 @@ table{border-collapse:collapse;width:100%;margin:.5rem 0}th,td{text-align:left;p
 th{color:var(--dim);font-weight:500}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 tr.hit td{background:#c2333a22}tr.c0 td{}tr.c1 td{background:#c2333a22}tr.c2 td{background:#b7791f22}
 code,.mono{font:12px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
-table.mono td:not(:last-child),table.mono th{white-space:nowrap;overflow-wrap:normal}td:first-child{white-space:nowrap}
+table.mono td:not(:last-child),table.mono th{white-space:nowrap;overflow-wrap:normal}td:first-child,td.n,td.v{white-space:nowrap}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem}dt{color:var(--dim)}dd{margin:0}
 svg{display:block;width:100%;height:auto;background:var(--panel);border-radius:.4rem}
 svg text{fill:var(--dim);font:11px system-ui,sans-serif}svg .axis{stroke:var(--line)}
@@ -36,6 +36,19 @@ pub fn escape(text: &str) -> String {
     })
 }
 
+/// With its thousands apart.
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let (mut out, length) = (String::new(), digits.len());
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (length - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 pub fn page(title: &str, body: &str) -> String {
     let title = escape(title);
     format!(
@@ -47,6 +60,13 @@ pub fn page(title: &str, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers() {
+        for (given, shown) in [(0, "0"), (999, "999"), (1000, "1,000"), (5_108_843, "5,108,843")] {
+            assert_eq!(number(given), shown);
+        }
+    }
 
     #[test]
     fn nothing_breaks_out() {

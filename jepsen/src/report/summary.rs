@@ -10,6 +10,7 @@ use super::series::quantile;
 use super::{charts, page};
 use crate::cli::{Done, Results, UNKNOWN, VALID, load_results};
 use crate::faults::Fault;
+use crate::report::page::number;
 
 /// With no loss in n independent faults, the chance of a loss by one fault is below 3/n (at 95 %).
 const UPPER_BOUND: f64 = 3.0;
@@ -54,7 +55,10 @@ fn totals(done: &[(Done, Option<Results>)]) -> Totals {
         }
         for (fault, milliseconds) in &results.recoveries_ms {
             let seconds = milliseconds.iter().map(|milliseconds| *milliseconds as f64 / 1e3);
-            totals.recoveries.entry(fault.clone()).or_default().extend(seconds);
+            // "SYSTEM: FAULT": systems that are compared are not to be mixed.
+            let compared =
+                done.name.split_once(": ").map_or(fault.clone(), |(system, _)| format!("{system}: {fault}"));
+            totals.recoveries.entry(compared).or_default().extend(seconds);
         }
     }
     totals.recoveries.values_mut().for_each(|seconds| seconds.sort_by(f64::total_cmp));
@@ -93,7 +97,7 @@ impl Totals {
             format!("{name} {count}")
         });
         let mut lines = vec![
-            format!("{} messages acknowledged", self.acknowledged),
+            format!("{} messages acknowledged", number(self.acknowledged.unsigned_abs())),
             format!("{} faults, {power_cuts} of them power cuts: {}", self.faults(), listed(&self.faults)),
             format!("messages {}", harm.collect::<Vec<_>>().join(", ")),
             format!("anomalies: {}", listed(&self.anomalies)),
@@ -146,7 +150,7 @@ pub fn write(folder: &Path, done: &[Done]) -> io::Result<()> {
     let verdicts = page::escape(&listed(&totals.verdicts));
     let mut body = format!("<h1>{} tests: {verdicts}</h1><ul>{lines}</ul>", totals.tests);
     body.push_str(
-        "<table><tr><th>test<th>seed<th>verdict<th>acknowledged<th>faults<th>anomalies<th>seconds</tr>",
+        "<table><tr><th>test<th class=n>seed<th>verdict<th class=n>acknowledged<th class=n>faults<th>anomalies<th class=n>seconds</tr>",
     );
     for (done, results) in &done {
         let link = done.folder.as_ref().map_or(page::escape(&done.name), |run| {
@@ -166,11 +170,11 @@ pub fn write(folder: &Path, done: &[Done]) -> io::Result<()> {
             results.counts.iter().map(|counted| (counted.name.clone(), counted.count)).collect();
         let _ = write!(
             body,
-            "<tr class=c{}><td>{link}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+            "<tr class=c{}><td>{link}<td class=n>{}<td class=v>{}<td class=n>{}<td class=n>{}<td>{}<td class=n>{}</tr>",
             done.code,
             done.seed,
             word(done.code),
-            results.acknowledged,
+            number(results.acknowledged.unsigned_abs()),
             results.faults,
             page::escape(&listed(&anomalies)),
             done.seconds
