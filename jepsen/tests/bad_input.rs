@@ -1,6 +1,7 @@
 //! What cannot be is refused with one sentence and the right exit code, and whatever was started is ended, however it ends.
 
 #![allow(clippy::expect_used)]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -54,12 +55,9 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Starts a run whose brokers never serve, and waits until one of its processes is there.
-fn hanging_run(folder: &Path, more: &[&str]) -> (Child, u32) {
+fn hanging_run(folder: &Path, words: &[&str]) -> (Child, u32) {
     let broker = broker_that(folder, "exec sleep 600");
-    let store = folder.join("store");
-    let paths = ["--store", &store.display().to_string(), "--ferrymq", &broker.display().to_string()]
-        .map(str::to_owned);
-    let run = jepsen(&["test", "--seed", "1"]).args(more).args(paths).spawn().expect("started");
+    let run = jepsen(words).arg("--ferrymq").arg(broker).current_dir(folder).spawn().expect("started");
     let child = until("a process", || fs::read_to_string(pids(folder)).ok()?.lines().next()?.parse().ok());
     (run, child)
 }
@@ -175,13 +173,24 @@ fn nothing_goes_on_after_an_interruption() {
         [(Signal::INT, Some(UNKNOWN)), (Signal::TERM, Some(UNKNOWN)), (Signal::KILL, None)]
     {
         let folder = tempfile::tempdir().expect("a folder");
-        let (run, child) = hanging_run(folder.path(), &[]);
+        let (run, child) = hanging_run(folder.path(), &["test"]);
         signal(&run, number);
         let ended = run.wait_with_output().expect("ended");
         assert_eq!(ended.status.code(), expected, "{number:?}");
         if expected.is_some() {
             assert_refused(&ended, UNKNOWN, "interrupted");
         }
+        until("the end of its process", || is_gone(child).then_some(()));
+    }
+}
+
+#[test]
+fn nothing_of_a_suite_goes_on_either() {
+    for number in [Signal::TERM, Signal::KILL] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (run, child) = hanging_run(folder.path(), &["test-all", "--suite", "pr"]);
+        signal(&run, number);
+        run.wait_with_output().expect("ended");
         until("the end of its process", || is_gone(child).then_some(()));
     }
 }
@@ -195,7 +204,7 @@ fn nothing_stays_mounted_after_an_interruption() {
     }
     for number in [Signal::INT, Signal::KILL] {
         let folder = tempfile::tempdir().expect("a folder");
-        let (run, child) = hanging_run(folder.path(), &["--nemesis", "powercut-all"]);
+        let (run, child) = hanging_run(folder.path(), &["test", "--nemesis", "powercut-all"]);
         signal(&run, number);
         run.wait_with_output().expect("ended");
         until("the end of its process", || is_gone(child).then_some(()));

@@ -257,7 +257,9 @@ fn append(folder: &Path, done: &Done) -> std::io::Result<()> {
 fn carry_out(options: &SuiteOptions, case: &Case, folder: &Path) -> Result<Done, Refusal> {
     let program = std::env::current_exe().map_err(|error| Refusal::crashed(error.to_string()))?;
     let store = folder.join("runs");
-    let mut command = Command::new(program);
+    // It ends with the suite, however that ends, and ends what it has started itself.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
     match &case.plan {
         Some(plan) => drop(command.args(["replay", "--plan"]).arg(plan)),
         None => choose_system(&mut command, options, case),
