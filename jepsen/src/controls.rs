@@ -34,7 +34,7 @@ controls! {
     "NC2" Some("ack-before-quorum"), "acknowledged before a quorum has it",
         "--nemesis partition-primary" => "ack-without-quorum" "lost";
     "NC3" Some("skip-fsync"), "the log is never flushed",
-        "--nemesis powercut-all" => "lost" "zombie-tail";
+        "--nemesis powercut-all --nemesis-interval 4 --time-limit 5" => "lost" "zombie-tail";
     "NC4" Some("skip-vote-fsync"), "a vote never reaches the disk",
         "--nemesis powercut-voter --time-limit 28" => "split-brain" "divergence" "lost" "inconsistent-offset";
     "NC6" Some("unlocked-append"), "two appends take the same place",
