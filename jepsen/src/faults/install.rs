@@ -216,7 +216,8 @@ async fn pause(targets: &[NodeId], cluster: &mut Cluster) -> Result<Installed, C
     }
     let paused = until(|| targets.iter().all(|node| cluster.is_paused(*node))).await;
     let installed = Installed { down: targets.to_vec(), paused: targets.to_vec(), ..Installed::default() };
-    Ok(installed.judged(paused, &format!("{} in state T", names(targets))))
+    let shown = if cluster.containers().is_some() { "paused, as Docker says" } else { "in state T" };
+    Ok(installed.judged(paused, &format!("{} {shown}", names(targets))))
 }
 
 /// Every pair of a target and another node; both ways, or from the target only.
