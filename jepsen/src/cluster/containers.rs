@@ -37,12 +37,16 @@ pub struct Containers {
     restarts: Vec<u64>,
 }
 
+/// What the harness asks of every broker: that all nodes show what they have, and that nothing takes longer than a run.
+const SETTINGS: &str = "  FERRYMQ_BROKER_SLAVE_READ_ENABLE: \"true\"
+  FERRYMQ_BROKER_TRANSACTION_TIME_OUT: 2000
+  FERRYMQ_BROKER_TRANSACTION_CHECK_INTERVAL: 2000
+";
+
 /// The compose file as the harness needs it.
 fn composed(network: u8, sync_flush: bool) -> String {
     let flush = if sync_flush { "SYNC_FLUSH" } else { "ASYNC_FLUSH" };
-    let settings = format!(
-        "{ENVIRONMENT}  FERRYMQ_BROKER_SLAVE_READ_ENABLE: \"true\"\n  FERRYMQ_BROKER_FLUSH_DISK_TYPE: {flush}\n"
-    );
+    let settings = format!("{ENVIRONMENT}{SETTINGS}  FERRYMQ_BROKER_FLUSH_DISK_TYPE: {flush}\n");
     let lines = DEPLOYED.lines().filter(|line| !line.trim_start().starts_with("ports:"));
     let text: String = lines.flat_map(|line| [line, "\n"]).collect();
     text.replace(DEPLOYED_NETWORK, &format!("172.31.{network}."))
