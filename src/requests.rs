@@ -111,7 +111,7 @@ requests! {
     END_TRANSACTION                     Leader Kept transactions::end;
     SEND_REPLY_MESSAGE_V2               Leader Kept replies::send_short;
     SEND_REPLY_MESSAGE                  Leader Kept replies::send;
-    UPDATE_CONSUMER_OFFSET              Current Now offsets::commit;
+    UPDATE_CONSUMER_OFFSET              Current Kept offsets::commit;
     HEART_BEAT                          Any    Kept clients::heartbeat;
     CONSUMER_SEND_MSG_BACK              Leader Task retries::send_back;
     RECALL_MESSAGE                      Leader Task recall::recall;

@@ -10,13 +10,15 @@ use ferrymq_proto::headers::{
     GetMinOffset, OffsetReply, QueryConsumerOffset, SearchOffset, UpdateConsumerOffset,
 };
 use ferrymq_proto::json::{self, Dialect};
-use ferrymq_proto::net::Connection;
+use ferrymq_proto::name::TopicName;
+use ferrymq_proto::net::{Call, Connection};
 use ferrymq_proto::position::{QueueOffset, Timestamp};
 use ferrymq_storage::queues;
 
 use crate::broker::Broker;
 use crate::refusal::Refusal;
-use crate::requests::{Answer, Reply};
+use crate::requests::{Answer, Reply, answered};
+use crate::server::refuse;
 use crate::services::offsets::Commit;
 
 /// 14.
@@ -27,8 +29,29 @@ pub fn query(broker: &Broker, request: &Command, _connection: &Connection) -> An
     Ok(Reply::header(&OffsetReply { offset }))
 }
 
-/// 15. Queues that the topic does not have are refused, which Java takes: the table of offsets must not grow with invented ones.
-pub fn commit(broker: &Broker, request: &Command, _connection: &Connection) -> Answer {
+/// 15. A group keeps an answer back until no failover forgets the commit.
+pub fn commit(broker: &Arc<Broker>, call: Call) {
+    let (header, topic) = match to_commit(broker, &call.request) {
+        Ok(checked) => checked,
+        Err(refusal) => return refuse(call, refusal),
+    };
+    if call.request.is_one_way() || broker.writer.group().is_none() {
+        let commit =
+            broker.offsets.commit(&header.consumer_group, &topic, header.queue_id, header.commit_offset);
+        let answer = answered(&call.request, Ok(committed(commit)));
+        return call.answer(answer);
+    }
+    let (broker, runtime) = (Arc::clone(broker), broker.runtime.clone());
+    runtime.spawn(async move {
+        let (group, next) = (&header.consumer_group, header.commit_offset);
+        let commit = broker.offsets.commit_safely(group, &topic, header.queue_id, next).await;
+        let answer = answered(&call.request, commit.map(committed).map_err(Refusal::from));
+        call.answer(answer);
+    });
+}
+
+/// Queues that the topic does not have are refused, which Java takes: the table of offsets must not grow with invented ones.
+fn to_commit(broker: &Broker, request: &Command) -> Result<(UpdateConsumerOffset, TopicName), Refusal> {
     let header = UpdateConsumerOffset::decode(&request.fields)?;
     let (topic, queues) = {
         let tables = broker.tables.read();
@@ -45,10 +68,14 @@ pub fn commit(broker: &Broker, request: &Command, _connection: &Connection) -> A
     if header.commit_offset < QueueOffset(0) {
         return Err(Refusal::Parameter(format!("the offset {} is negative", header.commit_offset)));
     }
-    Ok(match broker.offsets.commit(&header.consumer_group, &topic, header.queue_id, header.commit_offset) {
+    Ok((header, topic))
+}
+
+fn committed(commit: Commit) -> Reply {
+    match commit {
         Commit::Taken => Reply::empty(),
         Commit::Ignored => Reply::empty().with_remark("Offset has been previously reset"),
-    })
+    }
 }
 
 /// 30.

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,12 +26,16 @@ pub const TOPIC: &str = "orders";
 pub const SEGMENT_BYTES: u64 = 1 << 20;
 /// Nothing takes so long unless something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Lines of a node's log that are shown when a test fails.
+const LAST_WORDS: usize = 60;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Below those that the system gives away.
+const FIRST_PORT: u16 = 21_000;
 
 pub struct Group {
     processes: Vec<Option<Child>>,
-    ports: Vec<u16>,
-    peer_ports: Vec<u16>,
+    /// Of this group alone. While a node is away nobody else takes its ports, least of all a node of another test's group.
+    home: Ipv4Addr,
     settings: String,
     folder: TempDir,
     /// For the command line.
@@ -39,6 +44,9 @@ pub struct Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            (0..self.processes.len()).for_each(|number| self.print_last_words(number));
+        }
         let name_server = self.name_server.iter_mut().map(|(process, _)| process);
         for process in self.processes.iter_mut().flatten().chain(name_server) {
             let _ = process.kill();
@@ -49,15 +57,10 @@ impl Drop for Group {
 
 impl Group {
     pub fn new(settings: &str) -> Self {
-        let listeners: Vec<_> = (0..2 * NODES).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<u16> =
-            listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-        let (ports, peer_ports) = ports.split_at(NODES);
         let folder = TempDir::new().unwrap();
         let group = Self {
             processes: (0..NODES).map(|_| None).collect(),
-            ports: ports.to_vec(),
-            peer_ports: peer_ports.to_vec(),
+            home: own_address(),
             settings: settings.to_owned(),
             folder,
             name_server: None,
@@ -119,18 +122,19 @@ impl Group {
 
     /// The address at which a node speaks to the others.
     pub fn peer_address(&self, number: usize) -> String {
-        format!("127.0.0.1:{}", self.peer_ports[number])
+        format!("{}:{}", self.home, FIRST_PORT + 100 + number as u16)
     }
 
     /// Writes the configuration of a node with these peers.
     pub fn configure(&self, number: usize, peers: &[usize]) {
         let peers: Vec<_> =
             peers.iter().map(|peer| format!("n{peer}-{}", self.peer_address(*peer))).collect();
+        let home = self.home;
         let text = format!(
-            "brokerClusterName=c\nbrokerName=g\nbrokerIP1=127.0.0.1\nlistenPort={}\nstorePathRootDir={}\n\
+            "brokerClusterName=c\nbrokerName=g\nbindAddress={home}\nbrokerIP1={home}\nlistenPort={}\nstorePathRootDir={}\n\
              mappedFileSizeCommitLog={SEGMENT_BYTES}\nenableDLegerCommitLog=true\ndLegerGroup=g\ndLegerPeers={}\n\
              dLegerSelfId=n{number}\n{}\n",
-            self.ports[number],
+            FIRST_PORT + number as u16,
             self.store(number).display(),
             peers.join(";"),
             self.settings,
@@ -141,13 +145,17 @@ impl Group {
     /// Another node, which only knows itself and the first one, and does not run yet.
     pub fn add(&mut self) -> usize {
         let number = self.processes.len();
-        let listeners: Vec<_> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
-        self.ports.push(port(&listeners[0]));
-        self.peer_ports.push(port(&listeners[1]));
         self.processes.push(None);
         self.configure(number, &[number, 0]);
         number
+    }
+
+    /// For whoever looks into a failure that does not come again.
+    fn print_last_words(&self, number: usize) {
+        let words = self.words(number);
+        let lines: Vec<&str> = words.lines().collect();
+        println!("--- n{number}, runs: {}", self.runs(number));
+        lines.iter().skip(lines.len().saturating_sub(LAST_WORDS)).for_each(|line| println!("{line}"));
     }
 
     /// What a node has logged.
@@ -215,8 +223,8 @@ impl Group {
     }
 
     pub fn clients(&self) -> Vec<Client> {
-        let address = |port: &u16| format!("127.0.0.1:{port}");
-        self.ports.iter().map(|port| Client::new(address(port), ANSWER_TIMEOUT)).collect()
+        let address = |number| format!("{}:{}", self.home, FIRST_PORT + number as u16);
+        (0..self.processes.len()).map(|number| Client::new(address(number), ANSWER_TIMEOUT)).collect()
     }
 
     /// Compares the logs up to where the shortest one ends, and says how long that is.
@@ -229,6 +237,13 @@ impl Group {
         }
         end as u64
     }
+}
+
+/// An address of this machine that no other group has, in this process or another one that runs.
+fn own_address() -> Ipv4Addr {
+    static GROUPS: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = process::id().to_be_bytes();
+    Ipv4Addr::new(127, high, low, GROUPS.fetch_add(1, Ordering::Relaxed))
 }
 
 fn segments(store: &Path) -> Vec<PathBuf> {

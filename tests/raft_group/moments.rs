@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use ferrymq_proto::headers::{
-    EndTransaction, GetGroupConfig, GetTopicConfig, LockQueues, SendReply, UpdateGroup, UpdateTopic,
+    EndTransaction, GetGroupConfig, GetTopicConfig, LockQueues, QueryConsumerOffset, SendReply,
+    UpdateConsumerOffset, UpdateGroup, UpdateTopic,
 };
 use ferrymq_proto::net::Client;
-use ferrymq_proto::position::LogOffset;
+use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
 
 use super::group::{Group, QUEUES, TOPIC, insist, message, wait_for_bodies};
 use super::load::make_readers;
@@ -15,6 +16,9 @@ const COMMIT: i32 = 8;
 /// The queues of the topic in which a delayed message and one of a transaction appear.
 const DELAYED: i32 = 1;
 const DECIDED: i32 = 2;
+/// How far the group has consumed, of another queue.
+const CONSUMED: QueueId = QueueId(3);
+const UP_TO: QueueOffset = QueueOffset(41);
 
 fn lock(client: &str) -> Bytes {
     format!(
@@ -48,7 +52,15 @@ async fn make_all(leader: &Client) -> SendReply {
     assert!(has_lock(leader, "first").await);
     leader.call(&message(DELAYED, 0, &[("DELAY", "1")]), "delayed".into()).await.unwrap();
     let half = [("TRAN_MSG", "true"), ("PGROUP", "producers"), ("UNIQ_KEY", "0A0B0C0D")];
-    leader.call(&message(DECIDED, PREPARED, &half), "decided later".into()).await.unwrap().0
+    let half = leader.call(&message(DECIDED, PREPARED, &half), "decided later".into()).await.unwrap().0;
+    let consumed = UpdateConsumerOffset {
+        consumer_group: "late-readers".into(),
+        topic: TOPIC.into(),
+        queue_id: CONSUMED,
+        commit_offset: UP_TO,
+    };
+    leader.call(&consumed, Bytes::new()).await.unwrap();
+    half
 }
 
 async fn find_all(leader: &Client, half: &SendReply) {
@@ -58,6 +70,13 @@ async fn find_all(leader: &Client, half: &SendReply) {
     let (_, group) =
         leader.call(&GetGroupConfig { group: "late-readers".into() }, Bytes::new()).await.unwrap();
     assert!(String::from_utf8_lossy(&group).contains("\"retryMaxTimes\":7"), "{group:?}");
+    let consumed = QueryConsumerOffset {
+        consumer_group: "late-readers".into(),
+        topic: TOPIC.into(),
+        queue_id: CONSUMED,
+        set_zero_if_not_found: Some(false),
+    };
+    assert_eq!(leader.call(&consumed, Bytes::new()).await.unwrap().0.offset, UP_TO);
     assert!(!has_lock(leader, "second").await, "the queue was given away twice");
     assert!(has_lock(leader, "first").await);
     let place = half.message_id.as_str().get(16..).and_then(|hex| i64::from_str_radix(hex, 16).ok()).unwrap();

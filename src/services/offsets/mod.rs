@@ -1,8 +1,8 @@
 //! How far groups have consumed: the next offset of each queue for each group.
 //!
 //! Commits are taken in memory and replicated once a second, so what was committed in the last second before a crash or a
-//! failover is consumed again. Before this node hands over or stops, all of it is replicated. A reset is replicated before it is
-//! answered; from then on commits of its queues are ignored until the next pull of each has told its consumer where to go on.
+//! failover is consumed again. Before this node hands over or stops, all of it is replicated. A group answers a commit, where its
+//! sender wants an answer, when no failover forgets it any more. A reset is replicated before it is answered; from then on commits of its queues are ignored until the next pull of each has told its consumer where to go on.
 //!
 //! How far consumers have pulled is kept as well, for statistics only: in memory, of this node.
 
@@ -135,6 +135,26 @@ impl Offsets {
         }
         lock(&self.pending).commit(group, topic, QueueLine { queue, next });
         Commit::Taken
+    }
+
+    /// As [`commit`](Self::commit), and returns when it is in the tables. Those that come while others are being replicated go
+    /// together.
+    pub async fn commit_safely(
+        &self,
+        group: &str,
+        topic: &TopicName,
+        queue: QueueId,
+        next: QueueOffset,
+    ) -> Result<Commit, NotStored> {
+        let reign = lock(&self.pending).reign();
+        let commit = self.commit(group, topic, queue, next);
+        if commit == Commit::Taken {
+            self.replicate().await?;
+            if lock(&self.pending).reign() != reign {
+                return Err(NotStored::LeaderChanged);
+            }
+        }
+        Ok(commit)
     }
 
     /// A consumer has pulled up to `next`.

@@ -19,6 +19,8 @@ pub struct Pending {
     dirty: Lines,
     /// Proposed, and not applied. Older than `dirty`.
     proposed: Lines,
+    /// How often everything was forgotten.
+    reigns: u64,
 }
 
 impl Pending {
@@ -103,6 +105,12 @@ impl Pending {
     pub fn clear(&mut self) {
         self.dirty.clear();
         self.proposed.clear();
+        self.reigns += 1;
+    }
+
+    /// Another one when everything was forgotten in between.
+    pub fn reign(&self) -> u64 {
+        self.reigns
     }
 
     pub fn is_empty(&self) -> bool {

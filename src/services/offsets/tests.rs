@@ -188,4 +188,22 @@ async fn what_a_leader_could_not_replicate_for_a_moment_stays() {
     offsets.commit("g", &topic("orders"), QueueId(0), QueueOffset(8));
     offsets.forget_pending();
     assert_eq!(offsets.find("g", "orders", QueueId(0)), Some(QueueOffset(7)));
+
+    // Who wants an answer has it when the tables know, or hears that they may not.
+    let orders = topic("orders");
+    let safely = |next| offsets.commit_safely("g", &orders, QueueId(0), QueueOffset(next));
+    let stored = || tables.read().offsets().find("g", "orders", QueueId(0));
+    assert_eq!(safely(9).await, Ok(Commit::Taken));
+    assert_eq!(stored(), Some(QueueOffset(9)));
+    rehearsal.fail(Some(NotStored::NotLeader));
+    assert_eq!(safely(10).await, Err(NotStored::NotLeader));
+    rehearsal.fail(None);
+    let flushing = offsets.hold_back().await;
+    let mut waiting = std::pin::pin!(safely(11));
+    let early = tokio::time::timeout(Duration::from_millis(1), waiting.as_mut()).await;
+    assert!(early.is_err(), "others are being replicated");
+    offsets.forget_pending();
+    drop(flushing);
+    assert_eq!(waiting.await, Err(NotStored::LeaderChanged));
+    assert_eq!(stored(), Some(QueueOffset(9)));
 }
