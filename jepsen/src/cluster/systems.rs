@@ -54,8 +54,8 @@ pub const SYSTEMS: &[System] = &[
         maker: Maker::Ferrymq,
         replication: Replication::Raft,
         boot_seconds: 20,
-        // Replicated once a second.
-        offsets_in_memory_ms: 2000,
+        // A commit that is answered is replicated.
+        offsets_in_memory_ms: 0,
         leads: Some("this node leads its group, and serves term="),
     },
     System {
