@@ -1,9 +1,12 @@
 //! Groups of three real processes that elect their leader: whatever happens to them, what was acknowledged is there, in its
 //! place, on every node.
 //!
-//! `FERRYMQ_KILLS=30 cargo test --release --test raft_group -- --nocapture` kills more leaders, and says how long it took.
+//! `FERRYMQ_KILLS=30 cargo test --release --test raft_group -- --nocapture` kills more leaders, and says how long it took;
+//! `FERRYMQ_AWAY_MIB=5120` with `catches_up` lets a node miss more.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says with a panic that it failed")]
 
+#[path = "raft_group/away.rs"]
+mod away;
 #[path = "raft_group/damage.rs"]
 mod damage;
 #[path = "raft_group/group.rs"]
@@ -60,19 +63,21 @@ async fn nor_do_they_without_waiting_for_disks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_nodes_killed_at_once_come_back_with_everything() {
-    let mut group = Group::started("");
-    make_readers(&group).await;
-    let load = Load::start(&group);
-    load.wait_for_more(200).await;
-    (0..NODES).for_each(|number| group.kill(number));
-    let since = load.count();
-    let began = Instant::now();
-    (0..NODES).for_each(|number| group.start(number));
-    load.wait_for_more(50).await;
-    let first = load.acked.lock().unwrap()[since..].first().cloned();
-    let acked = load.end().await;
-    check(&group, &acked).await;
-    println!("all killed: acknowledged again after {:?}", first.map(|first| first.at - began));
+    for settings in ["", "flushDiskType=ASYNC_FLUSH"] {
+        let mut group = Group::started(settings);
+        make_readers(&group).await;
+        let load = Load::start(&group);
+        load.wait_for_more(200).await;
+        (0..NODES).for_each(|number| group.kill(number));
+        let since = load.count();
+        let began = Instant::now();
+        (0..NODES).for_each(|number| group.start(number));
+        load.wait_for_more(50).await;
+        let first = load.acked.lock().unwrap()[since..].first().cloned();
+        let acked = load.end().await;
+        check(&group, &acked).await;
+        println!("all killed: acknowledged again after {:?}", first.map(|first| first.at - began));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -375,14 +375,27 @@ async fn pull(client: &Client, queue: i32, from: QueueOffset) -> Result<(PullRep
     client.call(&question(queue, from), Bytes::new()).await
 }
 
+/// Waits until a queue has come so far on a node.
+pub async fn wait_for_end(client: &Client, queue: i32, end: i64, until: Instant) {
+    while bounds(client, queue, end).await.is_none_or(|reply| reply.max_offset.0 < end) {
+        assert!(Instant::now() < until, "queue {queue} does not get as far as {end}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What a node says of a queue, whether it has the message or not.
+async fn bounds(client: &Client, queue: i32, from: i64) -> Option<PullReply> {
+    let mut command = Command::request(PullMessage::CODE);
+    command.fields = question(queue, QueueOffset(from)).to_fields();
+    let answer = client.exchange(command).await;
+    answer.ok().and_then(|answer| PullReply::decode(&answer.fields).ok())
+}
+
 /// Waits until a node knows of a message, and says whether it was there and is gone with its age.
 pub async fn is_gone(client: &Client, queue: i32, offset: i64) -> bool {
     let until = Instant::now() + PATIENCE;
     loop {
-        let mut command = Command::request(PullMessage::CODE);
-        command.fields = question(queue, QueueOffset(offset)).to_fields();
-        let answer = client.exchange(command).await;
-        let reply = answer.ok().and_then(|answer| PullReply::decode(&answer.fields).ok());
+        let reply = bounds(client, queue, offset).await;
         if let Some(reply) = reply.filter(|reply| reply.max_offset.0 > offset) {
             return reply.min_offset.0 > offset;
         }

@@ -1,5 +1,6 @@
 //! Senders, what was acknowledged to them, and whether it is there.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,11 +12,14 @@ use super::group::{Group, PATIENCE, QUEUES, insist, is_gone, read_from, read_que
 
 /// How many send at the same time.
 const SENDERS: usize = 8;
+/// What follows makes a message longer.
+const PADDED: char = ':';
 
 #[derive(Clone, Debug)]
 pub struct Acked {
     pub queue: i32,
     pub offset: i64,
+    /// Without what makes it longer.
     pub body: String,
     /// Who took it, and when.
     pub by: usize,
@@ -37,7 +41,7 @@ impl Load {
 
     /// With messages so much longer than they must be.
     pub fn of(group: &Group, padding: usize) -> Self {
-        let padding = if padding > 0 { format!(":{}", "x".repeat(padding)) } else { String::new() };
+        let padding = if padding > 0 { format!("{PADDED}{}", "x".repeat(padding)) } else { String::new() };
         let (acked, leader, stop) = (Arc::default(), Arc::default(), Arc::default());
         let mut load = Self { acked, leader, stop, senders: JoinSet::new() };
         for sender in 0..SENDERS {
@@ -50,6 +54,16 @@ impl Load {
 
     pub fn count(&self) -> usize {
         self.acked.lock().unwrap().len()
+    }
+
+    /// Where each queue ends at least.
+    pub fn ends(&self) -> BTreeMap<i32, i64> {
+        let mut ends = BTreeMap::new();
+        for acked in self.acked.lock().unwrap().iter() {
+            let end = ends.entry(acked.queue).or_default();
+            *end = acked.offset.max(*end - 1) + 1;
+        }
+        ends
     }
 
     /// Waits until so many more are acknowledged.
@@ -84,6 +98,10 @@ impl Load {
     }
 }
 
+fn unpadded(body: &str) -> &str {
+    body.split(PADDED).next().unwrap()
+}
+
 async fn run_sender(
     sender: usize,
     clients: Vec<Client>,
@@ -95,8 +113,9 @@ async fn run_sender(
     let queue = sender as i32 % QUEUES;
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
-        let body = format!("{sender}/{number}{padding}");
-        let (by, offset) = insist(&clients, leader.load(Ordering::Relaxed), queue, &body).await;
+        let body = format!("{sender}/{number}");
+        let padded = format!("{body}{padding}");
+        let (by, offset) = insist(&clients, leader.load(Ordering::Relaxed), queue, &padded).await;
         leader.store(by, Ordering::Relaxed);
         acked.lock().unwrap().push(Acked { queue, offset: offset.0, body, by, at: Instant::now() });
         number += 1;
@@ -114,7 +133,11 @@ pub async fn check(group: &Group, acked: &[Acked]) {
         for (number, client) in &running {
             let found = read_queue(client, queue, count).await;
             for acked in &of_queue {
-                assert_eq!(found[acked.offset as usize], acked.body, "n{number}, queue {queue}, {acked:?}");
+                assert_eq!(
+                    unpadded(&found[acked.offset as usize]),
+                    acked.body,
+                    "n{number}, queue {queue}, {acked:?}"
+                );
             }
         }
         for sender in 0..SENDERS {
@@ -139,7 +162,7 @@ pub async fn check_newest(group: &Group, acked: &[Acked]) {
             let Some(newest) = newest else { continue };
             if !is_gone(client, queue, newest.offset).await {
                 let found = read_from(client, queue, newest.offset, 1).await;
-                assert_eq!(found[0], newest.body, "n{number}, queue {queue}, {newest:?}");
+                assert_eq!(unpadded(&found[0]), newest.body, "n{number}, queue {queue}, {newest:?}");
             }
         }
     }

@@ -64,8 +64,17 @@ class Deployment:
         """The one that takes messages, as the name server knows it."""
         if len(self.nodes) == 1:
             return self.nodes[0]
-        address = broker_addresses(self.name_server.address, self.broker_name, self.broker_name).get(0)
+        address = self._addresses().get(0)
         return next((node for node in self.nodes if node.address == address), self.nodes[0])
+
+    def _addresses(self):
+        # A broker that does not make topics by itself has no default topic; one named after the broker, all have.
+        return broker_addresses(self.name_server.address, self.broker_name, self.broker_name)
+
+    def has_leader(self):
+        """Whether the name server leads to one that runs."""
+        address = self._addresses().get(0)
+        return any(node.address == address and node.alive() for node in self.nodes)
 
     def start(self):
         self.name_server.start()
@@ -83,9 +92,8 @@ class Deployment:
         for node in self.nodes:
             node.booted()
 
-        # A broker that does not make topics by itself has no default topic; one named after the broker, all have.
         def complete():
-            addresses = broker_addresses(self.name_server.address, self.broker_name, self.broker_name)
+            addresses = self._addresses()
             return 0 in addresses and set(addresses.values()) == {node.address for node in self.nodes}
         wait_until(f"{self.name_server.name} routes to {self.broker_name}", complete, ROUTE_S)
 

@@ -2,7 +2,7 @@
 
 A trial is one feature tried by one client. The runner tells a driver on its stdin, words separated by tabs:
 
-    run NAME            begin this trial, in a thread of its own
+    run FEATURE NAME    begin this trial, in a thread of its own
     resume NAME         the broker is back
 
 and the driver answers on its stdout with lines that begin with "@":
@@ -14,12 +14,13 @@ and the driver answers on its stdout with lines that begin with "@":
 The broker is restarted once all trials that run have come to their pause or to their end.
 """
 
+import contextlib
 import os
 import subprocess
 import time
 from typing import NamedTuple
 
-from harness import install, raw_broker
+from harness import failovers, install, raw_broker
 from harness.admin_prints import compare_prints
 from harness.processes import POLL_S, Failure, Process
 from harness.profiles import PROFILES, Deployment
@@ -28,6 +29,8 @@ from harness.profiles import PROFILES, Deployment
 WIDTH = {"java": 6, "java4": 4, "go": 5, "python": 4}
 TRIAL_S = 180
 ALL_AT_ONCE = ("restart", "crash")
+# These kill the leader themselves, or print what depends on who leads.
+KILLED_ANYHOW = ("restart", "crash", "admin")
 # Here a trial may delete what another has sent.
 ONE_BY_ONE = ("old",)
 FEATURE_JVM = ["-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
@@ -37,12 +40,19 @@ IN_HARNESS = {"raw": raw_broker.run, "mqadmin": compare_prints}
 class Trial(NamedTuple):
     feature: object
     client: str
+    tries: int = 1
+
+    @property
+    def name(self):
+        return self.feature.name if self.tries == 1 else f"{self.feature.name}-again{self.tries}"
 
 
-def run(kind, trials, folder, is_recording):
+def run(kind, trials, folder, is_recording, kill_every_s=None):
     """Rows (scenario, client, servers, seconds, verdict) of all trials against one kind of servers."""
     for profile in PROFILES:
         of_profile = [trial for trial in trials if trial.feature.profile == profile]
+        if kill_every_s and profile in KILLED_ANYHOW:
+            continue
         if not of_profile:
             continue
         deployment = Deployment(kind, profile, folder / profile)
@@ -50,10 +60,13 @@ def run(kind, trials, folder, is_recording):
         try:
             deployment.start()
             outside = [trial for trial in of_profile if trial.client not in IN_HARNESS]
-            yield from Round(deployment, outside, folder / profile).results()
+            with failovers.Failovers(deployment, kill_every_s) if kill_every_s else contextlib.nullcontext() as killing:
+                yield from Round(deployment, outside, folder / profile, killing).results()
             for trial in of_profile:
-                if trial.client in IN_HARNESS:
+                if trial.client in IN_HARNESS and not kill_every_s:
                     yield in_harness(deployment, trial, folder / profile, is_recording)
+            if killing:
+                print(f"{profile}: the leader was killed {killing.kills} times", flush=True)
         except Failure as failure:
             print(failure)
             yield f"start of {profile}", "", kind, time.monotonic() - started, str(failure)
@@ -73,12 +86,13 @@ def in_harness(deployment, trial, folder, is_recording):
 class Round:
     """All trials of one profile."""
 
-    def __init__(self, deployment, trials, folder):
-        self.deployment = deployment
+    def __init__(self, deployment, trials, folder, killing=None):
+        self.deployment, self.killing = deployment, killing
         self.waiting = list(trials)
-        self.began = {}  # (client, name) → when
+        self.began = {}  # (client, name) → trial and when
         self.paused = set()
-        self.drivers = {client: FeatureDriver(client, deployment, folder) for client in {trial.client for trial in trials}}
+        broker = killing.door.address if killing else deployment.broker.address
+        self.drivers = {client: FeatureDriver(client, deployment, broker, folder) for client in {trial.client for trial in trials}}
 
     def results(self):
         try:
@@ -91,7 +105,7 @@ class Round:
                     if what == "pause":
                         self.paused.add((client, name))
                         continue
-                    yield self._row(client, name, f"ok {detail}" if what == "ok" else f"failed: {detail}")
+                    yield from self._end(client, name, f"ok {detail}" if what == "ok" else f"failed: {detail}")
                 yield from self._give_up()
                 if self.paused and self.paused == set(self.began) and not self.waiting:
                     self._restart()
@@ -104,8 +118,8 @@ class Round:
         for trial in list(self.waiting):
             if self.deployment.profile in ALL_AT_ONCE or self._has_room(trial.client):
                 self.waiting.remove(trial)
-                self.began[trial.client, trial.feature.name] = time.monotonic()
-                self.drivers[trial.client].tell("run", trial.feature.name)
+                self.began[trial.client, trial.name] = trial, time.monotonic()
+                self.drivers[trial.client].tell("run", trial.feature.name, trial.name)
 
     def _has_room(self, wanted):
         if self.deployment.profile in ONE_BY_ONE:
@@ -114,16 +128,23 @@ class Round:
 
     def _give_up(self):
         """Trials whose driver has ended, or that take too long."""
-        for (client, name), began in list(self.began.items()):
+        for (client, name), (_, began) in list(self.began.items()):
             driver = self.drivers[client]
             if not driver.process.alive():
-                yield self._row(client, name, f"the driver ended, exit code {driver.process.exit_code()}\n{driver.process.log_tail()}")
+                yield from self._end(
+                    client, name, f"the driver ended, exit code {driver.process.exit_code()}\n{driver.process.log_tail()}")
             elif time.monotonic() - began > TRIAL_S:
-                yield self._row(client, name, f"failed: no end within {TRIAL_S} s")
+                yield from self._end(client, name, f"failed: no end within {TRIAL_S} s")
 
-    def _row(self, client, name, verdict):
+    def _end(self, client, name, verdict):
         self.paused.discard((client, name))
-        return name, client, self.deployment.kind, time.monotonic() - self.began.pop((client, name)), verdict
+        trial, began = self.began.pop((client, name))
+        is_over = verdict.startswith("ok") or not self.killing or not self.drivers[client].process.alive()
+        if not is_over and failovers.may_try_again(trial.tries, verdict):
+            print(f"{name} {client}: again, it {verdict}", flush=True)
+            self.waiting.append(trial._replace(tries=trial.tries + 1))
+        else:
+            yield trial.feature.name, client, self.deployment.kind, time.monotonic() - began, verdict
 
     def _restart(self):
         resumed, self.paused = self.paused, set()
@@ -136,9 +157,9 @@ class Round:
 
 
 class FeatureDriver:
-    def __init__(self, client, deployment, folder):
+    def __init__(self, client, deployment, broker, folder):
         command, env = _command(client, folder)
-        place = [deployment.name_server.address, deployment.broker.address, deployment.cluster, deployment.broker_name]
+        place = [deployment.name_server.address, broker, deployment.cluster, deployment.broker_name]
         self.process = Process(client, [*command, *place], folder / f"{client}.log", env, subprocess.PIPE)
         self.read = 0
 

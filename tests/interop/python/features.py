@@ -20,17 +20,19 @@ FEATURES = {**sending.FEATURES, **consuming.FEATURES}
 def main(place):
     paused = {}
     for line in sys.stdin:
-        word, name = line.rstrip("\n").split("\t")
+        word, *names = line.rstrip("\n").split("\t")
+        name = names[-1]
         if word == "resume":
             paused.pop(name).set()
         else:
             paused[name] = threading.Event()
-            threading.Thread(target=run, args=(Trial(place, name, paused[name]),), daemon=True).start()
+            arguments = Trial(place, name, paused[name]), FEATURES[names[0]]
+            threading.Thread(target=run, args=arguments, daemon=True).start()
 
 
-def run(trial):
+def run(trial, prove):
     try:
-        FEATURES[trial.name](trial)
+        prove(trial)
         say(f"ok {trial.name} {', '.join(trial.notes)}")
     except BaseException as problem:
         traceback.print_exc()

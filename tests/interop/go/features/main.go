@@ -57,7 +57,7 @@ func main() {
 			}
 			continue
 		}
-		go run(newTrial(where, words[1]), all[words[1]])
+		go run(newTrial(where, words[2]), all[words[1]])
 	}
 }
 

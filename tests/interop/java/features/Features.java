@@ -53,7 +53,7 @@ public class Features {
                 PAUSED.remove(words[1]).countDown();
             } else {
                 Feature feature = features.get(words[1]);
-                new Thread(() -> run(new Trial(place, words[1], () -> pause(words[1])), feature), words[1]).start();
+                new Thread(() -> run(new Trial(place, words[2], () -> pause(words[2])), feature), words[2]).start();
             }
         }
         Runtime.getRuntime().halt(0);

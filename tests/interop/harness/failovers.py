@@ -1,0 +1,116 @@
+"""Kills the leader of a group again and again while features are tried, and lets its node come back.
+
+A trial that an error has ended is tried again from its beginning with a topic of its own, as an application would; one that misses
+messages is not. Requests for "the broker" of a trial go through a door that leads to whoever leads.
+"""
+
+import re
+import socket
+import threading
+import time
+
+from harness.processes import Failure, wait_until
+
+TRIES = 6
+AWAY_S = 1
+LOST = re.compile(r"are missing [1-9]|lost|crossed|out of order|reordered")
+CHUNK = 1 << 16
+
+
+def may_try_again(tries, why):
+    return tries < TRIES and not LOST.search(why)
+
+
+class Failovers:
+    def __init__(self, deployment, every_s):
+        self.deployment, self.every_s = deployment, every_s
+        self.kills = 0
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.door = Door(lambda: deployment.broker.address)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.thread.join()
+        self.door.close()
+
+    def _run(self):
+        while not self.ending.wait(self.every_s - AWAY_S):
+            leader = self.deployment.broker
+            leader.kill()
+            self.kills += 1
+            self.door.cut()
+            time.sleep(AWAY_S)
+            leader.start()
+            try:
+                wait_until("another leads", lambda: self.deployment.has_leader(), self.every_s)
+            except Failure as failure:
+                print(failure, flush=True)
+            self.door.cut()
+
+
+class Door:
+    """Listens, and carries each connection to where it should go at that moment."""
+
+    def __init__(self, target):
+        self.target = target
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.guard = threading.Lock()  # guards open
+        self.open = set()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def cut(self):
+        with self.guard:
+            ending, self.open = self.open, set()
+        for end in ending:
+            _shut(end)
+
+    def close(self):
+        self.listener.close()
+        self.cut()
+
+    def _listen(self):
+        while True:
+            try:
+                inside, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._carry, args=(inside,), daemon=True).start()
+
+    def _carry(self, inside):
+        try:
+            host, port = self.target().rsplit(":", 1)
+            outside = socket.create_connection((host, int(port)), 1)
+            outside.settimeout(None)
+        except OSError:
+            _shut(inside)
+            return
+        with self.guard:
+            self.open |= {inside, outside}
+        threading.Thread(target=_copy, args=(outside, inside), daemon=True).start()
+        _copy(inside, outside)
+        with self.guard:
+            self.open -= {inside, outside}
+
+
+def _copy(source, target):
+    try:
+        while data := source.recv(CHUNK):
+            target.sendall(data)
+    except OSError:
+        pass
+    _shut(source)
+    _shut(target)
+
+
+def _shut(end):
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    end.close()
