@@ -2,11 +2,15 @@
 //!
 //! Reading and writing do not wait for each other, so two peers that both write much cannot lock each other up.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::Instant;
@@ -19,7 +23,8 @@ use crate::frame;
 
 /// Room made for a read when nothing is known about what comes.
 const READ_BYTES: usize = 8192;
-/// The most room made at once for the rest of a long frame, unless as much has arrived already.
+/// The most room made at once for what comes on a busy connection, or for the rest of a long frame, unless as much has arrived
+/// already.
 const READ_AHEAD_BYTES: usize = 65_536;
 
 /// How often a connection that was stopped for want of room looks whether there is some.
@@ -40,8 +45,16 @@ pub(super) async fn run(
     started(connection.clone());
     let ending = Ending { connection: connection.clone(), service: Arc::clone(&service) };
     let (incoming, batch, clock) = (BytesMut::new(), Batch::default(), Clock::new());
-    let mut session =
-        Session { connection, service, limits, held: Holding { held, bytes: 0 }, incoming, batch, clock };
+    let mut session = Session {
+        connection,
+        service,
+        limits,
+        held: Holding { held, bytes: 0 },
+        incoming,
+        room: READ_BYTES,
+        batch,
+        clock,
+    };
     match session.run(stream).await {
         Ok(()) => {}
         Err(CloseReason::Io(error)) => tracing::debug!(%peer, %error, "connection lost"),
@@ -104,13 +117,15 @@ struct Session {
     limits: Arc<Limits>,
     held: Holding,
     incoming: BytesMut,
+    /// What is made for a read, as much as was needed lately.
+    room: usize,
     batch: Batch,
     clock: Clock,
 }
 
 impl Session {
     async fn run(&mut self, mut stream: TcpStream) -> Result<(), CloseReason> {
-        let (reader, writer) = stream.split();
+        let (mut reader, writer) = stream.split();
         let timer = tokio::time::sleep_until(self.clock.deadline(&self.limits).0);
         tokio::pin!(timer);
         loop {
@@ -136,7 +151,7 @@ impl Session {
             tokio::select! {
                 ready = reader.readable(), if !owes_too_much && has_room => {
                     ready?;
-                    if !self.read_now(&reader)? {
+                    if !self.read_now(&mut reader).await? {
                         return Ok(());
                     }
                 }
@@ -169,17 +184,27 @@ impl Session {
     }
 
     /// Reads what is there, without waiting. `false` at the end of the stream.
-    fn read_now(&mut self, reader: &ReadHalf<'_>) -> Result<bool, CloseReason> {
+    async fn read_now(&mut self, reader: &mut ReadHalf<'_>) -> Result<bool, CloseReason> {
         let arrived = self.incoming.len();
-        let room = if arrived == 0 { READ_BYTES } else { READ_AHEAD_BYTES.max(arrived) };
+        let room = if arrived == 0 { self.room } else { READ_AHEAD_BYTES.max(arrived) };
         if self.incoming.capacity() - arrived < READ_BYTES / 4 {
             self.incoming.reserve(room);
         }
-        match reader.try_read_buf(&mut self.incoming) {
-            Ok(0) => return Ok(false),
-            Ok(_) => self.clock.note_activity(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
+        let free = self.incoming.capacity() - arrived;
+        // Unlike a try, a read that fills less than the room knows that there is no more for now, without asking once more.
+        let mut read = pin!(reader.read_buf(&mut self.incoming));
+        match poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await {
+            Poll::Pending => {}
+            Poll::Ready(Ok(0)) => return Ok(false),
+            Poll::Ready(Ok(bytes)) => {
+                self.clock.note_activity();
+                self.room = match bytes {
+                    all if all == free => READ_AHEAD_BYTES,
+                    few if few < READ_BYTES / 2 => READ_BYTES.max(self.room / 2),
+                    _ => self.room,
+                };
+            }
+            Poll::Ready(Err(error)) => return Err(error.into()),
         }
         Ok(true)
     }
