@@ -14,9 +14,16 @@ pub type Dispatched = Box<dyn FnOnce() + Send>;
 pub(super) struct Progress {
     position: AtomicI64,
     last_store_time: AtomicI64,
-    /// There are no more of them than requests in flight, which the callers bound.
-    waiters: Mutex<Vec<(LogOffset, Dispatched)>>,
+    waiters: Mutex<Waiters>,
     moved: Condvar,
+}
+
+#[derive(Default)]
+struct Waiters {
+    /// There are no more of them than requests in flight, which the callers bound.
+    told: Vec<(LogOffset, Dispatched)>,
+    /// Threads that sleep. Nobody is woken in vain, which costs a system call.
+    asleep: usize,
 }
 
 impl fmt::Debug for Progress {
@@ -33,7 +40,7 @@ impl Progress {
         progress
     }
 
-    fn waiters(&self) -> MutexGuard<'_, Vec<(LogOffset, Dispatched)>> {
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -51,8 +58,13 @@ impl Progress {
 
     pub fn move_to(&self, position: LogOffset) {
         self.position.store(position.0, Ordering::Release);
-        let done: Vec<_> = self.waiters().extract_if(.., |(to, _)| *to <= position).collect();
-        self.moved.notify_all();
+        let mut waiters = self.waiters();
+        let done: Vec<_> = waiters.told.extract_if(.., |(to, _)| *to <= position).collect();
+        let are_asleep = waiters.asleep > 0;
+        drop(waiters);
+        if are_asleep {
+            self.moved.notify_all();
+        }
         done.into_iter().for_each(|(_, done)| done());
     }
 
@@ -60,7 +72,7 @@ impl Progress {
         let mut waiters = self.waiters();
         // Whoever moves the position looks for waiters after that.
         if self.position() < to {
-            waiters.push((to, done));
+            waiters.told.push((to, done));
         } else {
             drop(waiters);
             done();
@@ -68,9 +80,11 @@ impl Progress {
     }
 
     pub fn wait(&self, to: LogOffset, timeout: Duration) -> bool {
-        let is_behind = |_: &mut Vec<_>| self.position() < to;
-        let waited = self.moved.wait_timeout_while(self.waiters(), timeout, is_behind);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let is_behind = |_: &mut Waiters| self.position() < to;
+        let mut waiters = self.waiters();
+        waiters.asleep += 1;
+        let waited = self.moved.wait_timeout_while(waiters, timeout, is_behind);
+        waited.unwrap_or_else(PoisonError::into_inner).0.asleep -= 1;
         self.position() >= to
     }
 }

@@ -20,8 +20,9 @@ const FLUSH_INTERVAL_MAX: Duration = Duration::from_secs(10);
 const SYNC_INTERVAL: Duration = Duration::from_secs(30);
 /// Where messages come faster one after the other than this,
 const BUSY: Duration = Duration::from_millis(1);
-/// those of so long are dispatched together: to be woken for each costs more than to dispatch it.
-const GATHERING: Duration = Duration::from_micros(200);
+/// those of so long are dispatched together, and nobody wakes the thread: to be woken for each costs more than to dispatch it.
+/// Whoever waits for one hears of it within a millisecond all the same.
+const GATHERING: Duration = Duration::from_micros(500);
 /// After an error. A disk that is full has room again some time.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -63,17 +64,15 @@ impl Drop for DerivedThreads {
 fn run_dispatch(mut dispatcher: Dispatcher, stop: &AtomicBool) {
     let is_over = || stop.load(Ordering::Acquire);
     let mut failure = Failure::default();
-    let mut woken = Instant::now();
+    let mut found = Instant::now();
     while !is_over() {
         match dispatcher.step() {
-            Ok(true) => failure.is_over(),
-            Ok(false) => {
-                dispatcher.derived.log().wait_confirmed(dispatcher.at, is_over);
-                if woken.elapsed() < BUSY {
-                    std::thread::sleep(GATHERING);
-                }
-                woken = Instant::now();
+            Ok(true) => {
+                failure.is_over();
+                found = Instant::now();
             }
+            Ok(false) if found.elapsed() < BUSY => std::thread::sleep(GATHERING),
+            Ok(false) => dispatcher.derived.log().wait_confirmed(dispatcher.at, is_over),
             Err(error) => {
                 failure.tell(&error, "cannot dispatch; it is tried again");
                 std::thread::sleep(RETRY_INTERVAL);
