@@ -317,7 +317,7 @@ fn assemble(
     );
     let marks = Marks {
         cluster: config.identity.cluster.to_string(),
-        region: config.identity.region.clone(),
+        region: config.identity.region.as_str().into(),
         store_host: address,
     };
     let produce_rules = Live::new(desk.follow(), rules::produce_rules);

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::command::binary;
-use crate::json::{JsonError, Kind, Reader};
+use crate::header::Slot;
+use crate::json::{JsonError, Key, Kind, Reader};
 use crate::text::Text;
 
 #[derive(Clone, Debug, Default)]
@@ -19,23 +20,50 @@ enum Source {
     /// The command has no such part at all, which some clients tell apart from an empty one.
     #[default]
     Absent,
-    /// A JSON object. Invariant: well-formed UTF-8, checked by [`Fields::from_json`].
+    /// A JSON object. Invariant: well-formed UTF-8, checked by [`Fields::read_json`].
     Json(Bytes),
     /// A ROCKETMQ map. Invariant: well-formed, checked by [`Fields::from_binary`].
     Binary(Bytes),
-    Listed(Vec<(Cow<'static, str>, Text)>),
+    Listed(List),
+}
+
+/// Names, and their values one behind the other: a list costs two buffers, however long it is.
+#[derive(Clone, Debug, Default)]
+struct List {
+    /// Each with the place where its value ends, which begins where the one before does.
+    names: Vec<(Cow<'static, str>, usize)>,
+    values: String,
+}
+
+/// Room for the values of most answers.
+const VALUES_BYTES: usize = 160;
+const NAMES: usize = 8;
+
+impl List {
+    fn for_each(&self, mut visit: impl FnMut(&str, &str)) {
+        let mut from = 0;
+        for (name, to) in &self.names {
+            visit(name, self.values.get(from..*to).unwrap_or_default());
+            from = *to;
+        }
+    }
 }
 
 impl Fields {
     /// No values, but present.
     pub fn empty() -> Self {
-        Self(Source::Listed(Vec::new()))
+        Self(Source::Listed(List::default()))
     }
 
-    /// `object` must have been stepped over by a [`Reader`] and lie in `header`.
-    pub(crate) fn from_json(header: &Bytes, object: &str) -> Result<Self, JsonError> {
+    /// Steps over the object that is next, and keeps it. What is read must lie in `header`.
+    pub(crate) fn read_json(header: &Bytes, reader: &mut Reader<'_>) -> Result<Self, JsonError> {
         let mut count = 0;
-        for_each_member(object, |_, _| count += 1)?;
+        let object = reader.source_of(|reader| {
+            reader.object(|reader, _| {
+                count += usize::from(reader.kind()? != Kind::Null);
+                reader.skip()
+            })
+        })?;
         if count > FIELDS_MAX {
             return Err(JsonError::Expected { expected: "at most 256 fields", at: 0 });
         }
@@ -61,7 +89,15 @@ impl Fields {
                 debug_assert!(visited.is_ok(), "checked fields no longer parse: {visited:?}");
             }
             Source::Binary(map) => binary::for_each_entry(map, visit),
-            Source::Listed(list) => list.iter().for_each(|(name, value)| visit(name, value.clone())),
+            Source::Listed(list) => list.for_each(|name, value| visit(name, Text::from(value))),
+        }
+    }
+
+    /// As [`Self::for_each`], for those who only look.
+    pub(crate) fn for_each_str(&self, mut visit: impl FnMut(&str, &str)) {
+        match &self.0 {
+            Source::Listed(list) => list.for_each(visit),
+            _ => self.for_each(|name, value| visit(name, &value)),
         }
     }
 
@@ -77,13 +113,26 @@ impl Fields {
 
     /// Adds a value at the end.
     pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Text>) {
+        self.put(name, &value.into());
+    }
+
+    /// Adds a value at the end, if there is one.
+    pub fn put(&mut self, name: impl Into<Cow<'static, str>>, value: &impl Slot) {
         if !matches!(self.0, Source::Listed(_)) {
-            let mut list = Vec::new();
-            self.for_each(|name, value| list.push((Cow::Owned(name.to_owned()), value)));
+            let mut list = List::default();
+            self.for_each_str(|name, value| {
+                list.values.push_str(value);
+                list.names.push((Cow::Owned(name.to_owned()), list.values.len()));
+            });
             self.0 = Source::Listed(list);
         }
-        if let Source::Listed(list) = &mut self.0 {
-            list.push((name.into(), value.into()));
+        let Source::Listed(List { names, values }) = &mut self.0 else { return };
+        if names.is_empty() {
+            names.reserve(NAMES);
+            values.reserve(VALUES_BYTES);
+        }
+        if value.write(values) {
+            names.push((name.into(), values.len()));
         }
     }
 }
@@ -117,8 +166,8 @@ fn for_each_member<'a>(
             _ => Cow::Borrowed(reader.source()?),
         };
         match key {
-            crate::json::Key::Text(name) => visit(name, value),
-            crate::json::Key::Literal(source) => visit(Cow::Borrowed(source), value),
+            Key::Text(name) => visit(name, value),
+            Key::Literal(source) => visit(Cow::Borrowed(source), value),
         }
         Ok(())
     })

@@ -63,7 +63,7 @@ pub trait FieldValue: Sized {
     const KIND: &'static str;
 
     fn parse(text: Text) -> Option<Self>;
-    fn to_text(&self) -> Text;
+    fn write(&self, out: &mut String);
 }
 
 /// A field as a struct declares it: required, or optional.
@@ -73,8 +73,8 @@ pub trait Slot: Sized {
     /// What stands in for a missing field; `None` when it is required.
     fn missing() -> Option<Self>;
     fn read(name: &'static str, text: Text) -> Result<Self, HeaderError>;
-    /// `None` leaves the field out.
-    fn written(&self) -> Option<Text>;
+    /// Appends the value. `false`: there is none, and the field is left out.
+    fn write(&self, out: &mut String) -> bool;
 }
 
 impl<T: FieldValue> Slot for T {
@@ -89,8 +89,9 @@ impl<T: FieldValue> Slot for T {
         T::parse(text.clone()).ok_or(HeaderError::Illegal { name, value: text, expected })
     }
 
-    fn written(&self) -> Option<Text> {
-        Some(self.to_text())
+    fn write(&self, out: &mut String) -> bool {
+        FieldValue::write(self, out);
+        true
     }
 }
 
@@ -110,8 +111,8 @@ impl<T: FieldValue> Slot for Option<T> {
         }
     }
 
-    fn written(&self) -> Option<Text> {
-        self.as_ref().map(FieldValue::to_text)
+    fn write(&self, out: &mut String) -> bool {
+        self.as_ref().map(|value| FieldValue::write(value, out)).is_some()
     }
 }
 
@@ -122,8 +123,8 @@ impl FieldValue for Text {
         Some(text)
     }
 
-    fn to_text(&self) -> Text {
-        self.clone()
+    fn write(&self, out: &mut String) {
+        out.push_str(self);
     }
 }
 
@@ -136,8 +137,8 @@ macro_rules! integers {
                 text.parse().ok()
             }
 
-            fn to_text(&self) -> Text {
-                Text::from(itoa::Buffer::new().format(*self))
+            fn write(&self, out: &mut String) {
+                out.push_str(itoa::Buffer::new().format(*self));
             }
         }
     )*};
@@ -154,8 +155,8 @@ macro_rules! positions {
                 text.parse().ok().map($position)
             }
 
-            fn to_text(&self) -> Text {
-                self.0.to_text()
+            fn write(&self, out: &mut String) {
+                FieldValue::write(&self.0, out);
             }
         }
     )*};
@@ -171,8 +172,8 @@ impl FieldValue for bool {
         Some(text.eq_ignore_ascii_case("true"))
     }
 
-    fn to_text(&self) -> Text {
-        Text::from_static(if *self { "true" } else { "false" })
+    fn write(&self, out: &mut String) {
+        out.push_str(if *self { "true" } else { "false" });
     }
 }
 
@@ -224,9 +225,7 @@ macro_rules! header {
             }
 
             fn append_to(&self, _fields: &mut $crate::fields::Fields) {
-                $(if let Some(text) = $crate::header::Slot::written(&self.$field) {
-                    _fields.push($key, text);
-                })*
+                $(_fields.put($key, &self.$field);)*
             }
         }
 

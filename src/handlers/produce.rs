@@ -21,6 +21,9 @@ use crate::services::produce::{Receipt, Submission};
 use crate::services::recall;
 use crate::services::stats::Kind;
 
+/// With a separator.
+const OFFSET_MESSAGE_ID_BYTES: usize = 33;
+
 /// 10: the fields have long names.
 pub fn send(broker: &Arc<Broker>, call: Call) {
     match SendMessage::decode(&call.request.fields) {
@@ -119,7 +122,7 @@ fn answer(broker: &Broker, call: Call, topic: &str, result: Result<Receipt, Refu
 
 fn reply(broker: &Broker, topic: &str, receipt: Receipt) -> SendReply {
     let marks = broker.produce.marks();
-    let mut message_id = String::new();
+    let mut message_id = String::with_capacity(OFFSET_MESSAGE_ID_BYTES * receipt.stored.len());
     for (index, stored) in receipt.stored.iter().enumerate() {
         let separator = if index == 0 { "" } else { "," };
         let id = OffsetMessageId { store_host: marks.store_host, log_offset: stored.log_offset };
@@ -136,7 +139,7 @@ fn reply(broker: &Broker, topic: &str, receipt: Receipt) -> SendReply {
         transaction_id: receipt.transaction_id.map(Text::from),
         batch_unique_id: None,
         recall_handle,
-        region: Some(marks.region.as_str().into()),
+        region: Some(marks.region.clone()),
         trace_on: Some(broker.produce.traces()),
     }
 }

@@ -70,7 +70,7 @@ fn told(broker: &Broker, queue_id: QueueId, sent: Sent) -> Reply {
         transaction_id: None,
         batch_unique_id: None,
         recall_handle: None,
-        region: Some(marks.region.as_str().into()),
+        region: Some(marks.region.clone()),
         trace_on: Some(broker.produce.traces()),
     };
     let reply = Reply::header(&header);

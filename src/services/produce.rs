@@ -13,6 +13,7 @@ use ferrymq_proto::position::{LogOffset, QueueId, Timestamp};
 use ferrymq_proto::record::batch::BatchEntries;
 use ferrymq_proto::record::message_id::{Origin, UniqueId};
 use ferrymq_proto::record::{Properties, PropertyList, SysFlag, TransactionState, property};
+use ferrymq_proto::text::Text;
 
 use super::message::Message;
 use super::order_locks::OrderLocks;
@@ -34,7 +35,7 @@ const ORIGIN_INSTANCE: u32 = 0xFE88_0B0C;
 #[derive(Clone, Debug)]
 pub struct Marks {
     pub cluster: String,
-    pub region: String,
+    pub region: Text,
     pub store_host: SocketAddr,
 }
 
@@ -171,14 +172,16 @@ impl Produce {
 
     /// Takes a submission to a topic that exists, and says once what became of it.
     pub fn take(&self, submission: &Submission<'_>, topic: &TopicConfig, taken: Taken) {
-        let result = match submission.is_batch {
-            true => self.batch(submission, topic).map(Work::Batch),
-            false => self.message(submission, topic).map(|message| Work::One(Box::new(message))),
-        };
-        match result {
-            Ok(Work::One(message)) => self.post(*message, taken),
-            Ok(Work::Batch(messages)) => self.post_batch(messages, taken),
-            Err(refusal) => taken(Err(refusal)),
+        if submission.is_batch {
+            match self.batch(submission, topic) {
+                Ok(messages) => self.post_batch(messages, taken),
+                Err(refusal) => taken(Err(refusal)),
+            }
+        } else {
+            match self.message(submission, topic) {
+                Ok(message) => self.post(message, taken),
+                Err(refusal) => taken(Err(refusal)),
+            }
         }
     }
 
@@ -350,11 +353,6 @@ impl Produce {
         let counter = self.turn.fetch_add(1, Ordering::Relaxed) as u16;
         UniqueId::new(self.origin, clock::now(), 0, counter).to_string()
     }
-}
-
-enum Work {
-    One(Box<Message>),
-    Batch(Vec<Message>),
 }
 
 fn read_properties(text: &str) -> Result<PropertyList, Refusal> {

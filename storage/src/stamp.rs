@@ -275,11 +275,15 @@ fn records_that_fit(appender: &Appender, parts: &[Part]) -> usize {
 
 /// The records in front of the commands of a batch, if there are any.
 fn parts(batch: &[u8]) -> Result<Vec<Part>, StampError> {
-    let mut parts = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     let mut at = 0;
     while let Some(rest) = batch.get(at..).filter(|rest| !rest.is_empty() && !is_command(rest)) {
         let (record, bytes) = Record::decode(rest).map_err(|source| StampError::BadRecord { at, source })?;
-        let topic = || TopicName::parse(record.topic).map_err(|source| StampError::BadTopic { at, source });
+        let before = parts.last().and_then(|part| part.queue.as_ref()).map(|(topic, _)| topic);
+        let topic = || match before.filter(|topic| topic.as_str() == record.topic) {
+            Some(same) => Ok(same.clone()),
+            None => TopicName::parse(record.topic).map_err(|source| StampError::BadTopic { at, source }),
+        };
         let queue = if is_queued(record.sys_flag) { Some((topic()?, record.queue_id)) } else { None };
         parts.push(Part { at, bytes, queue });
         at += bytes;

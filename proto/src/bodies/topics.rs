@@ -25,8 +25,8 @@ impl FieldValue for TopicFilter {
         Self::from_word(&text)
     }
 
-    fn to_text(&self) -> Text {
-        Text::from_static(self.as_str())
+    fn write(&self, out: &mut String) {
+        out.push_str(self.as_str());
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn decode(header: &Bytes, body: Bytes) -> Result<Command, JsonError> 
             "opaque" => command.opaque = i32::read(reader)?,
             "flag" => command.flag = i32::read(reader)?,
             "remark" => command.remark = Some(Text::part_of(header, reader.string()?)),
-            "extFields" => command.fields = Fields::from_json(header, reader.source()?)?,
+            "extFields" => command.fields = Fields::read_json(header, reader)?,
             _ => reader.skip()?,
         }
         Ok(())
@@ -52,22 +52,25 @@ fn read_language(reader: &mut Reader<'_>) -> Result<Language, JsonError> {
     }
 }
 
+/// Room for most answers.
+const HEADER_BYTES: usize = 512;
+
 /// In the order of Java's encoder: keys ascending, absent parts left out.
 pub(super) fn encode(command: &Command, out: &mut BytesMut) {
-    let mut text = String::with_capacity(256);
+    let mut text = String::with_capacity(HEADER_BYTES);
     let mut digits = itoa::Buffer::new();
     text.push_str("{\"code\":");
     text.push_str(digits.format(command.code));
     if !command.fields.is_absent() {
         text.push_str(",\"extFields\":{");
         let mut first = true;
-        command.fields.for_each(|name, value| {
+        command.fields.for_each_str(|name, value| {
             if !std::mem::replace(&mut first, false) {
                 text.push(',');
             }
             write_string(&mut text, name);
             text.push(':');
-            write_string(&mut text, &value);
+            write_string(&mut text, value);
         });
         text.push('}');
     }

@@ -22,8 +22,8 @@ impl FieldValue for Boundary {
         Some(Self::from_word(&text).unwrap_or_default())
     }
 
-    fn to_text(&self) -> Text {
-        Text::from_static(self.as_str())
+    fn write(&self, out: &mut String) {
+        out.push_str(self.as_str());
     }
 }
 

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 /// Values may nest this deep. The deepest body of the protocol needs 6.
 const DEPTH_MAX: u32 = 32;
 
+/// Room for most strings that have escapes: the properties of a message.
+const ESCAPED_BYTES: usize = 256;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     #[error("the text is not UTF-8")]
@@ -179,7 +182,7 @@ impl<'a> Reader<'a> {
     }
 
     fn escaped_string(&mut self, quote: u8) -> Result<String, JsonError> {
-        let mut text = String::new();
+        let mut text = String::with_capacity(self.rest().len().min(ESCAPED_BYTES));
         loop {
             let from = self.at;
             let Some(length) = self.rest().iter().position(|byte| *byte == quote || *byte == b'\\') else {
@@ -233,10 +236,10 @@ impl<'a> Reader<'a> {
     }
 
     fn hex(&mut self, digits: usize) -> Result<u32, JsonError> {
-        let source = self.text.get(self.at..self.at + digits).unwrap_or_default();
-        let is_hex = source.len() == digits && source.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match u32::from_str_radix(source, 16) {
-            Ok(value) if is_hex => {
+        let source = self.rest().get(..digits).unwrap_or_default();
+        let digit = |value, byte: &u8| char::from(*byte).to_digit(16).map(|digit| value << 4 | digit);
+        match source.iter().try_fold(0, digit) {
+            Some(value) if source.len() == digits => {
                 self.at += digits;
                 Ok(value)
             }
@@ -346,9 +349,17 @@ impl<'a> Reader<'a> {
 
     /// Steps over one value and returns its source.
     pub fn source(&mut self) -> Result<&'a str, JsonError> {
+        self.source_of(Self::skip)
+    }
+
+    /// Steps over one value as `read` does, and returns its source.
+    pub fn source_of(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), JsonError>,
+    ) -> Result<&'a str, JsonError> {
         self.peek();
         let from = self.at;
-        self.skip()?;
+        read(self)?;
         Ok(self.slice(from, self.at))
     }
 

@@ -7,13 +7,6 @@ use ferrymq_proto::record::{Properties, property};
 /// Sizes of messages are counted up to these bounds, as Apache's.
 pub const SIZES: [i64; 6] = [1 << 10, 4 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20];
 
-const DELAYS: [&str; 4] = [
-    property::DELAY_LEVEL,
-    property::TIMER_DELIVER_MS,
-    property::TIMER_DELAY_SECONDS,
-    property::TIMER_DELAY_MS,
-];
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Normal,
@@ -27,16 +20,23 @@ impl Kind {
 
     /// By the properties that a producer has set. It is asked for every message.
     pub fn of(properties: &str) -> Self {
-        let properties = Properties::new(properties.as_bytes());
-        let has = |name| properties.get(name).is_some();
-        if properties.get(property::TRANSACTION_PREPARED).is_some_and(|value| value == "true") {
-            Self::Transaction
-        } else if has(property::SHARDING_KEY) {
-            Self::Fifo
-        } else if DELAYS.into_iter().any(has) {
-            Self::Delay
-        } else {
-            Self::Normal
+        let (mut is_half, mut is_ordered, mut waits) = (false, false, false);
+        for (name, value) in Properties::new(properties.as_bytes()).iter() {
+            match &*name {
+                property::TRANSACTION_PREPARED => is_half = value == "true",
+                property::SHARDING_KEY => is_ordered = true,
+                property::DELAY_LEVEL
+                | property::TIMER_DELIVER_MS
+                | property::TIMER_DELAY_SECONDS
+                | property::TIMER_DELAY_MS => waits = true,
+                _ => {}
+            }
+        }
+        match (is_half, is_ordered, waits) {
+            (true, ..) => Self::Transaction,
+            (_, true, _) => Self::Fifo,
+            (.., true) => Self::Delay,
+            _ => Self::Normal,
         }
     }
 

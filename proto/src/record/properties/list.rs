@@ -6,13 +6,40 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{PAIR_END, PROPERTIES_BYTES_MAX, Properties, PropertyError, VALUE_SEPARATOR, value_of};
+use super::{
+    PAIR_END, PROPERTIES_BYTES_MAX, PROPERTIES_MAX, Properties, PropertyError, VALUE_SEPARATOR, split_pair,
+};
+
+/// Room for what a broker adds to a message.
+const ROOM_BYTES: usize = 128;
+const ROOM_PAIRS: usize = 16;
 
 /// Owned properties, which stay encoded all the time and in their order.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct PropertyList {
     /// Invariant: whole pairs, each with its end; no more and no longer than a message may carry.
     encoded: Vec<u8>,
+    /// Where they lie, in order: a message is asked for many names on its way, and most of them are not there.
+    pairs: Vec<Pair>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Pair {
+    start: usize,
+    name_bytes: usize,
+    /// With its end.
+    bytes: usize,
+}
+
+impl Pair {
+    fn name(&self) -> Range<usize> {
+        self.start..self.start + self.name_bytes
+    }
+
+    /// Between the two separators.
+    fn value(&self) -> Range<usize> {
+        self.start + self.name_bytes + 1..self.start + self.bytes - 1
+    }
 }
 
 impl PropertyList {
@@ -22,18 +49,28 @@ impl PropertyList {
 
     /// A copy of what `properties` reads, without the pairs that are passed over.
     pub fn read(properties: Properties<'_>) -> Result<Self, PropertyError> {
-        properties.check()?;
-        let mut encoded = Vec::with_capacity(properties.as_bytes().len() + 1);
-        for (name, value) in properties.pairs() {
-            put_pair(&mut encoded, name, value);
+        let bytes = properties.as_bytes();
+        if bytes.len() > PROPERTIES_BYTES_MAX {
+            return Err(PropertyError::TooLong(bytes.len()));
+        }
+        let encoded = Vec::with_capacity(bytes.len() + ROOM_BYTES);
+        let mut list = Self { encoded, pairs: Vec::with_capacity(ROOM_PAIRS) };
+        for (name, value) in bytes.split(|byte| *byte == PAIR_END).filter_map(split_pair) {
+            if list.pairs.len() == PROPERTIES_MAX {
+                return Err(PropertyError::TooMany);
+            }
+            list.put(name, value);
         }
         // The end that the last pair may have been given can be one byte too much.
-        Properties::new(&encoded).check()?;
-        Ok(Self { encoded })
+        if list.encoded.len() > PROPERTIES_BYTES_MAX {
+            return Err(PropertyError::TooLong(list.encoded.len()));
+        }
+        Ok(list)
     }
 
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.as_properties().get(name)
+        let pair = self.pairs.get(self.find(name)?)?;
+        Some(String::from_utf8_lossy(self.encoded.get(pair.value())?))
     }
 
     /// Puts `value` in the place of the one that counts for `name`, or at the end. On an error nothing has changed.
@@ -45,36 +82,28 @@ impl PropertyList {
             return Err(PropertyError::BadValue);
         }
         let place = self.find(name);
-        let replaced = place.as_ref().map_or(0, Range::len);
+        let replaced = place.and_then(|place| self.pairs.get(place)).map_or(0, |pair| pair.bytes);
         let bytes = self.encoded.len() - replaced + name.len() + value.len() + 2;
         if bytes > PROPERTIES_BYTES_MAX {
             return Err(PropertyError::TooLong(bytes));
         }
         match place {
-            Some(place) => {
-                let mut pair = Vec::with_capacity(name.len() + value.len() + 2);
-                put_pair(&mut pair, name.as_bytes(), value.as_bytes());
-                self.encoded.splice(place, pair);
-            }
-            None => {
-                let before = self.encoded.len();
-                put_pair(&mut self.encoded, name.as_bytes(), value.as_bytes());
-                if let Err(error) = self.as_properties().check() {
-                    self.encoded.truncate(before);
-                    return Err(error);
-                }
-            }
+            Some(place) => self.replace(place, value),
+            None if self.pairs.len() == PROPERTIES_MAX => return Err(PropertyError::TooMany),
+            None => self.put(name.as_bytes(), value.as_bytes()),
         }
         Ok(())
     }
 
     /// Whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
-        let before = self.encoded.len();
+        let before = self.pairs.len();
         while let Some(place) = self.find(name) {
-            self.encoded.drain(place);
+            let pair = self.pairs.remove(place);
+            self.encoded.drain(pair.start..pair.start + pair.bytes);
+            self.pairs.iter_mut().skip(place).for_each(|later| later.start -= pair.bytes);
         }
-        self.encoded.len() < before
+        self.pairs.len() < before
     }
 
     pub fn as_properties(&self) -> Properties<'_> {
@@ -86,17 +115,30 @@ impl PropertyList {
         Bytes::from(self.encoded)
     }
 
-    /// Where the pair that counts for `name` lies.
-    fn find(&self, name: &str) -> Option<Range<usize>> {
-        let mut end = self.encoded.len();
-        for pair in self.encoded.split_inclusive(|byte| *byte == PAIR_END).rev() {
-            let start = end - pair.len();
-            if value_of(pair.strip_suffix(&[PAIR_END]).unwrap_or(pair), name).is_some() {
-                return Some(start..end);
-            }
-            end = start;
-        }
-        None
+    /// Which pair counts for `name`.
+    fn find(&self, name: &str) -> Option<usize> {
+        let is_it = |pair: &Pair| {
+            pair.name_bytes == name.len() && self.encoded.get(pair.name()) == Some(name.as_bytes())
+        };
+        self.pairs.iter().rposition(is_it)
+    }
+
+    fn replace(&mut self, place: usize, value: &str) {
+        let Some(pair) = self.pairs.get_mut(place) else { return };
+        self.encoded.splice(pair.value(), value.bytes());
+        let before = pair.bytes;
+        pair.bytes = pair.name_bytes + value.len() + 2;
+        let now = pair.bytes;
+        self.pairs.iter_mut().skip(place + 1).for_each(|later| later.start = later.start + now - before);
+    }
+
+    fn put(&mut self, name: &[u8], value: &[u8]) {
+        let bytes = name.len() + value.len() + 2;
+        self.pairs.push(Pair { start: self.encoded.len(), name_bytes: name.len(), bytes });
+        self.encoded.extend_from_slice(name);
+        self.encoded.push(VALUE_SEPARATOR);
+        self.encoded.extend_from_slice(value);
+        self.encoded.push(PAIR_END);
     }
 }
 
@@ -104,13 +146,6 @@ impl fmt::Debug for PropertyList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.as_properties().iter()).finish()
     }
-}
-
-fn put_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.push(VALUE_SEPARATOR);
-    out.extend_from_slice(value);
-    out.push(PAIR_END);
 }
 
 fn may_be_part(text: &str) -> bool {
