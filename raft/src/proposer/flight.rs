@@ -2,19 +2,17 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::{Done, Outcome, Place, Placed, ProposeError};
+use crate::command::head_of;
+use crate::entry::{Applied, Frame};
+use crate::status::LeaderHint;
+use crate::types::Types;
 use bytes::Bytes;
 use ferrymq_proto::position::QueueOffset;
 use ferrymq_proto::record::QUEUE_OFFSET_AT;
 use ferrymq_storage::frame::FRAME_HEADER_BYTES;
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
-use tokio::sync::OwnedSemaphorePermit;
-
-use super::{Done, Outcome, Placed, ProposeError};
-use crate::command::head_of;
-use crate::entry::{Applied, Frame};
-use crate::status::LeaderHint;
-use crate::types::Types;
 
 pub(super) struct Waiter {
     pub records: usize,
@@ -26,7 +24,7 @@ pub(super) struct Waiter {
 pub(super) struct Flight {
     /// Empty when they were told.
     waiters: Mutex<Vec<Waiter>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl std::fmt::Debug for Flight {
@@ -36,7 +34,7 @@ impl std::fmt::Debug for Flight {
 }
 
 impl Flight {
-    pub fn new(waiters: Vec<Waiter>, _place: OwnedSemaphorePermit) -> Self {
+    pub fn new(waiters: Vec<Waiter>, _place: Place) -> Self {
         Self { waiters: Mutex::new(waiters), _place }
     }
 

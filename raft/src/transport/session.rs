@@ -21,9 +21,17 @@ use crate::entry::Payload;
 use crate::proto::{self, append_reply::Outcome};
 use crate::types::Types;
 
+/// So long a request that only says what is final waits for entries that it can go with. Under load there are always some, and
+/// every node has half as many requests to serve.
+const COMPANY_WAIT: Duration = Duration::from_millis(2);
+
 pub(super) struct Session<S> {
     pub input: Option<S>,
     pub ready: Option<proto::AppendRequest>,
+    /// It has no entries, and waits for company.
+    pub alone: Option<proto::AppendRequest>,
+    /// Until when.
+    pub departure: Pin<Box<Sleep>>,
     pub sender: PollSender<proto::AppendRequest>,
     pub replies: Streaming<proto::AppendReply>,
     /// Requests without a reply.
@@ -53,6 +61,8 @@ where
         Self {
             input: Some(input),
             ready: None,
+            alone: None,
+            departure: Box::pin(sleep(Duration::ZERO)),
             sender,
             replies,
             pending: 0,
@@ -67,17 +77,8 @@ where
     /// Sends as many requests as there are and as fit.
     fn push(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
         loop {
-            if self.ready.is_none() {
-                let Some(input) = &mut self.input else { return Ok(()) };
-                match Pin::new(input).poll_next(cx) {
-                    Poll::Pending => return Ok(()),
-                    Poll::Ready(Some(request)) => self.ready = Some(encode(request)?),
-                    Poll::Ready(None) => {
-                        self.input = None;
-                        self.sender.close();
-                        return Ok(());
-                    }
-                }
+            if self.ready.is_none() && self.next_ready(cx)?.is_pending() {
+                return Ok(());
             }
             match self.sender.poll_reserve(cx) {
                 Poll::Pending => return Ok(()),
@@ -92,6 +93,40 @@ where
                 self.deadline.as_mut().reset(Instant::now() + self.patience);
             }
             self.pending += 1;
+        }
+    }
+
+    /// Finds the request that is to be sent next.
+    fn next_ready(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, String> {
+        loop {
+            let Some(input) = &mut self.input else {
+                self.ready = self.alone.take();
+                if self.ready.is_none() {
+                    self.sender.close();
+                    return Ok(Poll::Pending);
+                }
+                return Ok(Poll::Ready(()));
+            };
+            match Pin::new(input).poll_next(cx) {
+                Poll::Ready(Some(request)) if request.entries.is_empty() => {
+                    if self.alone.is_none() {
+                        self.departure.as_mut().reset(Instant::now() + COMPANY_WAIT);
+                    }
+                    // What an older one says is older.
+                    self.alone = Some(encode(request)?);
+                }
+                Poll::Ready(Some(request)) => {
+                    self.alone = None;
+                    self.ready = Some(encode(request)?);
+                    return Ok(Poll::Ready(()));
+                }
+                Poll::Ready(None) => self.input = None,
+                Poll::Pending if self.alone.is_some() && self.departure.as_mut().poll(cx).is_ready() => {
+                    self.ready = self.alone.take();
+                    return Ok(Poll::Ready(()));
+                }
+                Poll::Pending => return Ok(Poll::Pending),
+            }
         }
     }
 
