@@ -122,6 +122,17 @@ impl Appender {
         self.core().written()
     }
 
+    /// The one that is written.
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// Fills the segment with a blank, wherever it ends, and goes on in the next one.
+    pub(crate) fn end_segment(&mut self) -> Result<(), AppendError> {
+        self.core().check()?;
+        self.roll(self.segment.left(self.end()))
+    }
+
     /// Fills the segment with a blank, and goes on in the next one.
     fn roll(&mut self, left: u64) -> Result<(), AppendError> {
         let core = Arc::clone(&self.log.core);

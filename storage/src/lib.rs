@@ -14,6 +14,7 @@ mod append;
 mod checkpoint;
 pub mod clock;
 pub mod cold;
+mod copied;
 pub mod disk;
 pub mod dispatch;
 mod files;
@@ -41,6 +42,7 @@ pub mod unsafe_modes;
 pub mod verify;
 
 pub use append::{AppendError, Appender, Place, ResetError, TruncateError};
+pub use copied::{COPIED_UNIT_BYTES_MAX, CopyError};
 pub use files::Keeper;
 pub use flush::{Broken, Completion, FatalError, FatalHook, FlushMode};
 pub use framed::{AppendedFrame, FrameAppendError, FramePlace, FramedAppender, NewFrame};

@@ -1,6 +1,7 @@
 //! The log as a whole, on a simulated disk.
 
 mod bad_days;
+mod copies;
 mod crashes;
 mod flips;
 mod full_disk;
