@@ -115,14 +115,6 @@ acceptable in this network, or put a TLS tunnel or a firewall in front. Options 
 here; all its other options are ignored.",
 };
 
-pub static MODE_NOT_OFFERED: Problem = Problem {
-    code: "F1212",
-    title: "the node is configured for a mode that ferrymq does not offer yet",
-    text: "\
-What the keys describe is well formed, but this version cannot run it: it would wait for, or promise, what is not there. Run the
-node as a master (brokerRole=ASYNC_MASTER, without enableDLegerCommitLog), or use a version that offers the mode.",
-};
-
 pub static PORT_IN_USE: Problem = Problem {
     code: "F2001",
     title: "the port is in use",
@@ -199,7 +191,7 @@ The servers were asked, and none has what was named. Names are case-sensitive.",
 };
 
 /// All pages, by code.
-pub static CATALOGUE: [&Problem; 21] = [
+pub static CATALOGUE: [&Problem; 20] = [
     &UNREADABLE_FILE,
     &MALFORMED_LINE,
     &UNKNOWN_KEY,
@@ -211,7 +203,6 @@ pub static CATALOGUE: [&Problem; 21] = [
     &CONTRADICTING_KEYS,
     &FEATURE_NOT_OFFERED,
     &SECURITY_NOT_OFFERED,
-    &MODE_NOT_OFFERED,
     &PORT_IN_USE,
     &ADDRESS_NOT_USABLE,
     &START_FAILED,

@@ -12,6 +12,7 @@ mod errors;
 mod handlers;
 mod http;
 mod node;
+mod pair_node;
 mod raft_node;
 mod refusal;
 mod replication;

@@ -24,8 +24,9 @@ use crate::config::desk::BrokerDesk;
 use crate::config::live::Live;
 use crate::handlers::pull::PullRules;
 use crate::http;
+use crate::pair_node::{self, Side};
 use crate::raft_node::{self, Takeover, follower_id};
-use crate::replication::classic::{self, Classic};
+use crate::replication::classic;
 use crate::replication::raft::Raft;
 use crate::replication::{Replicator, SharedTables, Writer};
 use crate::server::Counter;
@@ -52,8 +53,8 @@ use crate::services::transactions::{self, Transactions};
 use crate::services::vitals::Vitals;
 use crate::services::{groups::Groups, offsets::Offsets, order_locks::OrderLocks};
 use crate::state::Tables;
-use crate::state::files::{ConfigFolder, FileError};
-use crate::store::{self, Opened, Store, StoreError, Waking};
+use crate::state::files::FileError;
+use crate::store::{self, Store, StoreError, Waking};
 use crate::system_tables::{SystemTables, SystemTablesError};
 
 /// Threads that may wait for the disk, and reads that may wait for one of them.
@@ -80,8 +81,6 @@ pub enum StartError {
     SystemTopics(#[from] SystemTablesError),
     #[error("brokerIP1={host} is no address and no known name: {source}")]
     Host { host: String, source: io::Error },
-    #[error("{0} is not built yet; start this node as a master")]
-    Mode(&'static str),
     #[error("the system refused: {0}")]
     System(#[from] io::Error),
 }
@@ -98,6 +97,8 @@ pub struct Node {
     seat: Arc<watch::Sender<Option<Seat>>>,
     /// In a group that elects its leader.
     takeover: Option<Takeover>,
+    /// Of a pair, elsewhere.
+    side: Option<Side>,
 }
 
 impl std::fmt::Debug for Node {
@@ -120,25 +121,28 @@ impl Node {
 
         let waking = Waking::default();
         let system = SystemTables::of(config)?;
-        let Replicated { store, tables, replicator, raft } = match &config.mode {
-            Mode::Master => alone(store::open(config, Layout::Classic, waking.clone())?, config)?,
-            Mode::Slave { .. } => return Err(StartError::Mode("a slave")),
+        let Replicated { store, tables, replicator, raft, side } = match &config.mode {
+            Mode::Master => of_pair(
+                pair_node::master(store::open(config, Layout::Classic, waking.clone())?, config).await?,
+            ),
+            Mode::Slave { .. } => {
+                of_pair(pair_node::slave(store::open(config, Layout::Classic, waking.clone())?, config)?)
+            }
             Mode::Raft(group) => {
                 let opened = raft_node::open(config, group, &waking).await?;
                 let tables = SharedTables::new(Tables::default());
                 let (store, raft) = raft_node::join(config, group, opened, tables.clone()).await?;
                 let raft = Arc::new(raft);
                 let raft_seat = (Arc::clone(&raft), follower_id(group));
-                Replicated { store, tables, replicator: raft, raft: Some(raft_seat) }
+                Replicated { store, tables, replicator: raft, raft: Some(raft_seat), side: None }
             }
         };
         let writer = Writer(Arc::clone(&replicator));
-        if raft.is_none() {
+        if config.mode == Mode::Master {
             system.create(&tables, &writer).await?;
         }
         let broker = Arc::new(assemble((config, &desk), address, tables, writer, waking, &store)?);
-        // Who leads a group is not known yet.
-        let (seat, seat_seen) = watch::channel(raft.is_none().then_some(Seat { id: 0, term: 0 }));
+        let (seat, seat_seen) = watch::channel(first_seat(&config.mode));
         let seat = Arc::new(seat);
         let takeover = raft.map(|(raft, follower_id)| Takeover {
             raft,
@@ -147,8 +151,10 @@ impl Node {
             follower_id,
             seat: Arc::clone(&seat),
         });
-        let registration = registration(config, &broker, address, seat_seen);
-        Ok(Self { broker, sockets, address, http, registration, store, replicator, seat, takeover })
+        let ha_port = side.as_ref().and_then(Side::ha_port).unwrap_or(config.replication.port);
+        let following = side.as_ref().and_then(Side::following);
+        let registration = registration(config, &broker, (address, ha_port), seat_seen).telling(following);
+        Ok(Self { broker, sockets, address, http, registration, store, replicator, seat, takeover, side })
     }
 
     /// Where clients find it.
@@ -163,13 +169,14 @@ impl Node {
 
     /// Serves until `stop` turns true. Returns when everything that was taken is written and the store is closed.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let Self { broker, sockets, http, registration, store, replicator, seat, takeover, .. } = self;
+        let Self { broker, sockets, http, registration, store, replicator, seat, takeover, side, .. } = self;
         let (leave, leaving) = watch::channel(false);
         let registering = tokio::spawn(registration.run(leaving));
         let sweeping = tokio::spawn(sweep(Arc::clone(&broker)));
         let (close, closing) = watch::channel(false);
         let serving = tokio::spawn(sockets.run(Arc::new(Counter::new(Arc::clone(&broker))), closing));
         let mut services = broker.start_services();
+        let pairing = side.map(|side| side.start(&broker));
         if let Some(http) = http {
             services.spawn(http.run(Arc::clone(&broker)));
         }
@@ -197,6 +204,9 @@ impl Node {
         broker.delays.flush().await;
         broker.transactions.flush().await;
         broker.offsets.flush().await;
+        if let Some(pairing) = pairing {
+            pairing.stop().await;
+        }
         let keeping = Arc::clone(&broker.keeping);
         let close = move || {
             keeping.stop();
@@ -224,25 +234,22 @@ struct Replicated {
     replicator: Arc<dyn Replicator>,
     /// With the id of a node that does not lead.
     raft: Option<(Arc<Raft>, i64)>,
+    side: Option<Side>,
 }
 
-/// One node decides alone.
-fn alone(opened: Opened, config: &BrokerConfig) -> Result<Replicated, StartError> {
-    let Opened { store, log } = opened;
-    let mut files = ConfigFolder::of_store(&config.store.root);
-    let loaded = files.load()?;
-    loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
-    let tables = SharedTables::new(loaded.tables);
-    let parts = classic::Parts {
-        appender: log.appender,
-        derived: store.derived.clone(),
-        mode: store::flush_mode(config),
-        tables: tables.clone(),
-        files,
-        offsets_wait_max: config.offsets.flush_interval,
+fn of_pair(parts: pair_node::Parts) -> Replicated {
+    let pair_node::Parts { store, tables, replicator, side } = parts;
+    Replicated { store, tables, replicator, raft: None, side: Some(side) }
+}
+
+/// Who leads a group is not known yet.
+fn first_seat(mode: &Mode) -> Option<Seat> {
+    let id = match mode {
+        Mode::Master => 0,
+        Mode::Slave { broker_id } => i64::try_from(*broker_id).unwrap_or(i64::MAX),
+        Mode::Raft(_) => return None,
     };
-    let replicator = Arc::new(Classic::start(parts)?);
-    Ok(Replicated { store, tables, replicator, raft: None })
+    Some(Seat { id, term: 0 })
 }
 
 /// Clients with `vipChannelEnabled` send to the port two below. Few have it, so a broker without that port goes on.
@@ -368,7 +375,8 @@ fn assemble(
         store.derived.clone(),
         Live::new(desk.follow(), rules::retention),
         scope,
-        delays.timers().cloned(),
+        // A slave serves no timers: what its master has written once more comes with the log.
+        delays.timers().filter(|_| !matches!(config.mode, Mode::Slave { .. })).cloned(),
     );
     Ok(Broker {
         identity: config.identity.clone(),
@@ -423,7 +431,7 @@ fn name_servers(config: &BrokerConfig) -> Vec<Arc<Client>> {
 fn registration(
     config: &BrokerConfig,
     broker: &Broker,
-    address: SocketAddr,
+    (address, ha_port): (SocketAddr, u16),
     seat: watch::Receiver<Option<Seat>>,
 ) -> Registration {
     let rules = &config.registration;
@@ -431,7 +439,7 @@ fn registration(
         cluster: config.identity.cluster.to_string(),
         broker: config.identity.name.to_string(),
         address: format!("{}:{}", config.identity.host, address.port()),
-        ha_address: format!("{}:{}", config.identity.slave_host, config.replication.port),
+        ha_address: format!("{}:{}", config.identity.slave_host, ha_port),
     };
     let name_servers = name_servers(config);
     let rules = RegistrationRules {

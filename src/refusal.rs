@@ -30,6 +30,10 @@ pub enum Refusal {
     TooMuch(#[from] TooMuch),
     #[error("[OVERLOAD]system busy, start flow control for a while")]
     Overloaded,
+    #[error(
+        "[REJECTREQUEST]system busy, start flow control for a while: this is a slave, and slaveReadEnable is off"
+    )]
+    NoReadsFromSlave,
 
     #[error(
         "topic[{0}] not exist, apply first please!\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
@@ -106,7 +110,7 @@ impl Refusal {
                 ResponseCode::INVALID_PARAMETER
             }
             Self::NotOpen { .. } => ResponseCode::SYSTEM_ERROR,
-            Self::Overloaded => ResponseCode::SYSTEM_BUSY,
+            Self::Overloaded | Self::NoReadsFromSlave => ResponseCode::SYSTEM_BUSY,
             Self::NoSuchTopic(_) => ResponseCode::TOPIC_NOT_EXIST,
             Self::TopicForbidden { .. }
             | Self::SystemTopicForbidden(_)

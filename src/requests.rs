@@ -134,7 +134,11 @@ requests! {
     UPDATE_BROKER_CONFIG                Any    Task configuration::update;
     CLEAN_EXPIRED_CONSUMEQUEUE          Any    Task store::clean_queues;
     DELETE_EXPIRED_COMMITLOG            Any    Now  store::delete_expired;
-    GET_BROKER_HA_STATUS                Any    Now  store::ha_status;
+    GET_BROKER_HA_STATUS                Any    Now  replication::status;
+    GET_ALL_CONSUMER_OFFSET             Any    Now  replication::offsets;
+    GET_ALL_DELAY_OFFSET                Any    Now  replication::delays;
+    GET_TIMER_CHECK_POINT               Any    Now  replication::timers;
+    GET_OWN_TABLES                      Any    Now  replication::own_tables;
     SEARCH_OFFSET_BY_TIMESTAMP          Current Task offsets::at_time;
     GET_EARLIEST_MSG_STORETIME          Any    Task offsets::earliest_time;
     QUERY_MESSAGE                       Any    Task query::by_key;

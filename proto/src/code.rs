@@ -195,6 +195,7 @@ codes! {
         70_001 GET_RAFT_STATUS,
         70_002 CHANGE_RAFT_GROUP,
         70_003 GET_RAFT_CHAIN,
+        70_004 GET_OWN_TABLES,
     }
 }
 

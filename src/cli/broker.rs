@@ -18,7 +18,7 @@ use crate::config::broker::{self, BROKER, BrokerConfig};
 use crate::config::desk::BrokerDesk;
 use crate::config::sources::Loaded;
 use crate::config::{Diagnostic, Severity};
-use crate::errors::{ADDRESS_NOT_USABLE, MODE_NOT_OFFERED, STORE_UNUSABLE};
+use crate::errors::{ADDRESS_NOT_USABLE, STORE_UNUSABLE};
 use crate::node::{Node, StartError};
 
 const NOUN: &str = BROKER.noun;
@@ -129,9 +129,6 @@ fn explained(config: &BrokerConfig, error: &StartError) -> Diagnostic {
             of(&ADDRESS_NOT_USABLE, "set brokerIP1 to an address of this machine that clients can reach")
         }
         StartError::Raft(error) => of(&STORE_UNUSABLE, &raft_help(error, config)),
-        StartError::Mode(_) => {
-            of(&MODE_NOT_OFFERED, "set brokerRole=ASYNC_MASTER, without enableDLegerCommitLog")
-        }
         _ => of(
             &STORE_UNUSABLE,
             &format!("look at the permissions and the free space of {}", config.store.root.display()),

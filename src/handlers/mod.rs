@@ -11,6 +11,7 @@ pub mod pull;
 pub mod query;
 pub mod raft;
 pub mod recall;
+pub mod replication;
 pub mod replies;
 pub mod resets;
 pub mod retries;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferrymq_proto::code::{RequestCode, ResponseCode};
+use ferrymq_proto::code::RequestCode;
 use ferrymq_proto::header::Header;
 use ferrymq_proto::headers::{SendMessage, SendMessageV2, SendReply};
 use ferrymq_proto::name::RETRY_PREFIX;
@@ -114,8 +114,10 @@ fn count(broker: &Broker, (topic, kind): (&str, Kind), result: &Result<Receipt, 
 }
 
 fn answer(broker: &Broker, call: Call, topic: &str, result: Result<Receipt, Refusal>) {
-    let reply =
-        result.map(|receipt| Reply::header(&reply(broker, topic, receipt)).with_code(ResponseCode::SUCCESS));
+    let reply = result.map(|receipt| {
+        let copied = receipt.stored.first().map(|stored| stored.copied).unwrap_or_default();
+        Reply::header(&reply(broker, topic, receipt)).with_code(copied.code())
+    });
     let command = answered(&call.request, reply);
     call.answer(command);
 }

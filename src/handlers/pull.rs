@@ -15,6 +15,7 @@ use ferrymq_proto::position::QueueOffset;
 use crate::broker::Broker;
 use crate::config::broker as config;
 use crate::refusal::Refusal;
+use crate::replication::pair::Pair;
 use crate::requests::{Reply, answered};
 use crate::server::refuse;
 use crate::services::archive::Span;
@@ -41,6 +42,9 @@ struct Checked {
 
 /// 11 and 361.
 pub fn pull(broker: &Arc<Broker>, call: Call) {
+    if matches!(broker.writer.pair(), Pair::Slave(_)) && !broker.pull_rules.get().reads_from_slave {
+        return refuse(call, Refusal::NoReadsFromSlave);
+    }
     let header = match PullMessage::decode(&call.request.fields) {
         Ok(header) => header,
         Err(error) => return refuse(call, error.into()),
@@ -81,6 +85,7 @@ fn pull_checked(broker: &Arc<Broker>, call: Call, header: PullMessage) {
             next: offset,
             span,
             messages: 0,
+            is_old: false,
             body: bytes::Bytes::new(),
         };
         return answer(broker, call, &checked, Ok(pulled));
@@ -95,7 +100,7 @@ fn read(broker: &Arc<Broker>, call: Call, mut checked: Checked, may_wait: bool) 
         Ok(Some(pulled)) => {
             let pulled = patient(broker, pulled, checked.header.queue_offset);
             let is_nothing = code_of(&pulled, checked.header.queue_offset) == ResponseCode::PULL_NOT_FOUND;
-            if may_wait && is_nothing {
+            if may_wait && is_nothing && !sends_home(broker, &pulled) {
                 park(broker, call, checked, pulled);
             } else {
                 answer(broker, call, &checked, Ok(pulled));
@@ -243,10 +248,15 @@ fn patient(broker: &Broker, pulled: Pulled, offset: QueueOffset) -> Pulled {
         Status::NoMatchedLogicQueue | Status::NoMessageInQueue => offset > QueueOffset(0),
         _ => false,
     };
-    match is_ahead && !broker.writer.is_current() {
+    match is_ahead && broker.writer.may_be_behind() {
         true => Pulled { status: Status::OffsetOverflowOne, next: offset, ..pulled },
         false => pulled,
     }
+}
+
+/// A slave serves those who lag, and those whose master is away. Others shall ask the master.
+fn sends_home(broker: &Broker, pulled: &Pulled) -> bool {
+    matches!(broker.writer.pair(), Pair::Slave(following) if following.is_following()) && !pulled.is_old
 }
 
 /// The answer's code for what was found.
@@ -268,7 +278,12 @@ fn code_of(pulled: &Pulled, offset: QueueOffset) -> ResponseCode {
 
 fn answer(broker: &Broker, call: Call, checked: &Checked, result: Result<Pulled, Refusal>) {
     let reply = result.map(|pulled| {
-        let code = code_of(&pulled, checked.header.queue_offset);
+        let sends_home = sends_home(broker, &pulled);
+        let code = match code_of(&pulled, checked.header.queue_offset) {
+            ResponseCode::SUCCESS => ResponseCode::SUCCESS,
+            _ if sends_home => ResponseCode::PULL_RETRY_IMMEDIATELY,
+            code => code,
+        };
         broker.statistics.got(
             checked.question.topic.as_str(),
             &checked.header.consumer_group,
@@ -277,7 +292,10 @@ fn answer(broker: &Broker, call: Call, checked: &Checked, result: Result<Pulled,
             checked.began.elapsed(),
         );
         let header = PullReply {
-            suggest_which_broker_id: broker.pull_rules.get().suggestion(&checked.group),
+            suggest_which_broker_id: match sends_home {
+                true => 0,
+                false => broker.pull_rules.get().suggestion(&checked.group, pulled.is_old),
+            },
             next_begin_offset: pulled.next,
             min_offset: pulled.span.min,
             max_offset: pulled.span.max,
@@ -334,7 +352,11 @@ impl PullRules {
     }
 
     /// Where to pull from next time.
-    fn suggestion(&self, group: &GroupConfig) -> i64 {
-        if self.reads_from_slave { group.broker_id } else { 0 }
+    fn suggestion(&self, group: &GroupConfig, is_old: bool) -> i64 {
+        match (self.reads_from_slave, is_old) {
+            (false, _) => 0,
+            (true, true) => group.which_broker_when_consume_slowly,
+            (true, false) => group.broker_id,
+        }
     }
 }

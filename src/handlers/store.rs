@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use ferrymq_proto::bodies::{HaClient, HaStatus};
 use ferrymq_proto::command::Command;
-use ferrymq_proto::json::{self, Dialect};
 use ferrymq_proto::net::Connection;
 
 use crate::broker::Broker;
@@ -20,16 +18,4 @@ pub async fn clean_queues(broker: &Arc<Broker>, _request: &Command, _connection:
 pub fn delete_expired(broker: &Broker, _request: &Command, _connection: &Connection) -> Answer {
     broker.keeping.request_run();
     Ok(Reply::empty())
-}
-
-/// 907: a master without slaves.
-pub fn ha_status(broker: &Broker, _request: &Command, _connection: &Connection) -> Answer {
-    let status = HaStatus {
-        client: HaClient::default(),
-        connections: Vec::new(),
-        in_sync_slave_nums: 0,
-        master: broker.writer.is_leader(),
-        master_log_max_offset: broker.archive.log().confirmed().offset,
-    };
-    Ok(Reply::body(json::to_string(&status, Dialect::Fastjson)))
 }

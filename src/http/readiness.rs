@@ -3,6 +3,7 @@
 use ferrymq_raft::Role;
 
 use crate::broker::Broker;
+use crate::replication::pair::Pair;
 use crate::services::vitals::space;
 
 /// Entries that a follower may be behind and still count as one that could take over at once.
@@ -23,6 +24,13 @@ fn check(name: &'static str, is_met: bool, says: impl Into<String>) -> Check {
 pub fn checks(broker: &Broker) -> Vec<Check> {
     let mut checks = vec![disk(broker)];
     checks.extend(registered(broker));
+    if let Pair::Slave(following) = broker.writer.pair() {
+        checks.push(match following.facts().trouble {
+            None if following.is_following() => check("master", true, "follows its master"),
+            None => check("master", false, "has not found its master yet"),
+            Some(trouble) => check("master", false, format!("does not follow its master: {trouble}")),
+        });
+    }
     if let Some(group) = broker.writer.group() {
         let status = group.status();
         checks.push(match (&status.trouble, &status.leader) {

@@ -12,6 +12,7 @@ use ferrymq_storage::queues::DelayLevels;
 use ferrymq_storage::stamp::{Stamped, Stamper};
 use ferrymq_storage::{Appender, BootId, Chain, FatalHook, FlushMode, Layout, Mark, Settings, recovery};
 
+use super::pair::Copied;
 use super::{Batch, Changed, Done, NotStored, Replicator, SharedTables, Stored, Wait, Writer};
 use crate::services::archive::Archive;
 use crate::state::{Command, Tables};
@@ -119,6 +120,7 @@ impl Drill {
             log_offset: stamped.span.start,
             bytes: stamped.span.bytes as u32,
             store_timestamp: stamped.store_time,
+            copied: Copied::Enough,
         };
         Ok(outcome.stamped.into_iter().map(stored).collect())
     }

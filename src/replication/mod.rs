@@ -6,6 +6,7 @@
 pub mod classic;
 #[cfg(test)]
 pub mod drill;
+pub mod pair;
 mod queue;
 pub mod raft;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use ferrymq_proto::position::{LogOffset, QueueOffset, Timestamp};
 use ferrymq_raft::GroupHandle;
 use tokio::sync::oneshot;
 
+use self::pair::{Copied, Pair};
 use crate::state;
 
 /// Records that are appended together: encoded one behind the other, with holes for their offsets and their time.
@@ -41,6 +43,7 @@ pub struct Stored {
     pub log_offset: LogOffset,
     pub bytes: u32,
     pub store_timestamp: Timestamp,
+    pub copied: Copied,
 }
 
 /// How safe the sender wants to know its message before it is answered.
@@ -118,12 +121,22 @@ pub trait Replicator: Send + Sync + std::fmt::Debug {
     /// Whether this node knows that no other takes writes now: what it says of offsets and locks is the newest there is.
     fn is_current(&self) -> bool;
 
+    /// Whether others may have more than this node.
+    fn may_be_behind(&self) -> bool {
+        !self.is_current()
+    }
+
     /// The term in which this node leads; 0 where there is no Raft.
     fn term(&self) -> i64;
 
     /// The group that elects its leader, if this node belongs to one.
     fn group(&self) -> Option<&GroupHandle> {
         None
+    }
+
+    /// Which side of a pair it is, if there is one.
+    fn pair(&self) -> Pair<'_> {
+        Pair::None
     }
 
     /// Takes no more, and returns when what was taken is written and safe. Blocks.
@@ -157,6 +170,14 @@ impl Writer {
 
     pub fn is_current(&self) -> bool {
         self.0.is_current()
+    }
+
+    pub fn may_be_behind(&self) -> bool {
+        self.0.may_be_behind()
+    }
+
+    pub fn pair(&self) -> Pair<'_> {
+        self.0.pair()
     }
 
     pub fn group(&self) -> Option<&GroupHandle> {

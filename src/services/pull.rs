@@ -72,6 +72,8 @@ pub struct Pulled {
     pub next: QueueOffset,
     pub span: Span,
     pub messages: usize,
+    /// They lie so far behind the end of the log that they count as being on disk.
+    pub is_old: bool,
     pub body: Bytes,
 }
 
@@ -132,7 +134,9 @@ impl Pull {
     fn read(&self, question: &Question, patience: Patience) -> Result<Option<Pulled>, Refusal> {
         let found = self.archive.span(&question.topic, question.queue)?;
         let span = found.unwrap_or_default();
-        let nothing = |status, next| Some(Pulled { status, next, span, messages: 0, body: Bytes::new() });
+        let nothing = |status, next| {
+            Some(Pulled { status, next, span, messages: 0, is_old: false, body: Bytes::new() })
+        };
         let offset = question.offset;
         Ok(if found.is_none() {
             nothing(Status::NoMatchedLogicQueue, QueueOffset(0))
@@ -162,6 +166,7 @@ impl Pull {
         let mut gathering = Gathering::new(&self.archive, patience);
         let mut next = question.offset;
         let mut scanned = 0;
+        let mut is_old = false;
         'scan: while scanned < scanned_max && next < span.max {
             let at_once = if is_selective(&question.filter) {
                 ENTRIES_AT_ONCE
@@ -174,7 +179,7 @@ impl Pull {
             }
             for entry in entries {
                 let bytes = gathering.bytes + entry.bytes as usize;
-                let is_old = end.0.saturating_sub(entry.log_offset.0) > self.recent_bytes;
+                is_old = end.0.saturating_sub(entry.log_offset.0) > self.recent_bytes;
                 let portion =
                     if is_old || patience == Patience::Enough { portions.cold } else { portions.hot };
                 if gathering.messages >= wanted(portion)
@@ -194,7 +199,7 @@ impl Pull {
             _ => Status::Found,
         };
         let messages = gathering.messages;
-        Ok(Pulled { status, next, span, messages, body: gathering.finish()? })
+        Ok(Pulled { status, next, span, messages, is_old, body: gathering.finish()? })
     }
 }
 

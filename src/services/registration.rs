@@ -8,12 +8,14 @@ use ferrymq_proto::bodies::{Registration as RegistrationBody, TopicConfig};
 use ferrymq_proto::headers::{RegisterBroker, UnregisterBroker};
 use ferrymq_proto::json::{self, Dialect};
 use ferrymq_proto::net::{CallError, Client};
+use ferrymq_proto::text::Text;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::announcements::Place;
 use super::topics::{Permission, Topics};
 use crate::replication::SharedTables;
+use crate::replication::pair::Following;
 
 /// After a registration that failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -51,6 +53,8 @@ pub struct Registration {
     /// None: this node shall not be found now.
     seat: watch::Receiver<Option<Seat>>,
     name_servers: Vec<Arc<Client>>,
+    /// Of a slave, which learns here where its master is.
+    following: Option<Arc<Following>>,
 }
 
 impl Registration {
@@ -62,7 +66,13 @@ impl Registration {
         seat: watch::Receiver<Option<Seat>>,
         name_servers: Vec<Arc<Client>>,
     ) -> Self {
-        Self { own, rules, tables, topics, seat, name_servers }
+        Self { own, rules, tables, topics, seat, name_servers, following: None }
+    }
+
+    /// Tells a slave where its master is, whenever a name server says so.
+    pub fn telling(mut self, following: Option<Arc<Following>>) -> Self {
+        self.following = following;
+        self
     }
 
     /// Registers until `stop` turns true, and then unregisters. With each name server by itself: one that is away keeps
@@ -142,7 +152,16 @@ impl Registration {
             body_crc32: crc32(&body),
             zone_name: None,
         };
-        name_server.call(&header, body).await.map(drop)
+        let (reply, _) = name_server.call(&header, body).await?;
+        if let Some(following) = &self.following {
+            let known = |address: Option<Text>| {
+                address
+                    .map(|address| address.to_string())
+                    .filter(|address| !address.is_empty() && *address != self.own.address)
+            };
+            following.found(known(reply.ha_server_addr), known(reply.master_addr));
+        }
+        Ok(())
     }
 
     async fn unregister(&self, name_server: &Client, id: i64) -> Result<(), CallError> {

@@ -16,6 +16,7 @@ use ferrymq_proto::name::{GroupName, TopicName};
 use ferrymq_proto::position::QueueOffset;
 
 pub mod command;
+mod copy;
 #[cfg(test)]
 mod dump;
 pub mod files;
@@ -30,6 +31,7 @@ mod version;
 mod wire;
 
 pub use command::{Command, LockGrant, OffsetChange, QueueLine, Reply};
+pub use copy::Copy;
 pub use groups::{Group, GroupRules, Groups};
 pub use kv::Settings;
 pub use lock_leases::Leases;

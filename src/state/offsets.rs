@@ -194,6 +194,25 @@ impl Offsets {
         put(&mut self.resets, group, topic, lines);
     }
 
+    /// What was committed there takes the place of what is here, topic by topic. What only this table has stays.
+    pub(super) fn lay_over(&mut self, other: Self, stamp: Stamp) {
+        let mut changed = false;
+        for (group, topics) in other.committed {
+            let own = self.committed.entry(group).or_default();
+            for (topic, queues) in topics {
+                if own.get(&topic) != Some(&queues) {
+                    own.insert(topic, queues);
+                    changed = true;
+                }
+            }
+        }
+        self.bump(changed, stamp);
+    }
+
+    pub(super) fn replace_resets(&mut self, other: &Self) {
+        self.resets.clone_from(&other.resets);
+    }
+
     pub(super) fn load_version(&mut self, version: DataVersion) {
         self.version = version;
     }

@@ -67,6 +67,10 @@ impl Progress {
         self.registers.iter()
     }
 
+    pub(super) fn replace_registers(&mut self, other: &Self) {
+        self.registers.clone_from(&other.registers);
+    }
+
     pub(super) fn set_delay(&mut self, level: DelayLevel, next: QueueOffset) -> bool {
         self.delay.insert(level, next) != Some(next)
     }

@@ -37,7 +37,7 @@ pub use delay::{Delay, DelayLevels};
 pub use flush_default::choose_flush;
 pub use identity::Identity;
 pub use metrics::Metrics;
-pub use mode::{Mode, ModeKeys, Peer, RaftGroup};
+pub use mode::{BrokerRole, Mode, ModeKeys, Peer, RaftGroup};
 pub use network::Network;
 pub use offsets::Offsets;
 pub use produce::Produce;

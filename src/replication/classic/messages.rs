@@ -12,11 +12,12 @@ use bytes::BytesMut;
 use ferrymq_proto::name::TopicName;
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::stamp::{StampError, Stamped, Stamper};
-use ferrymq_storage::{AppendError, Appender, Broken, Chain, FlushMode, Mark};
+use ferrymq_storage::{AppendError, Appender, Broken, Chain, FlushMode, Log, Mark};
 use tokio::runtime::Handle;
 
-use super::Change;
+use super::tables::{Change, Changes};
 use crate::clock;
+use crate::replication::pair::{Copied, Followers};
 use crate::replication::queue::{NotTaken, WaitingQueue};
 use crate::replication::{Batch, Done, NotStored, Stored, Wait};
 
@@ -121,8 +122,8 @@ pub(super) struct Sent {
 pub(super) struct LogWriter {
     appender: Appender,
     stamper: Stamper,
-    mode: FlushMode,
-    changes: Arc<WaitingQueue<Change>>,
+    finish: Finish,
+    changes: Changes,
     joined: BytesMut,
 }
 
@@ -133,13 +134,8 @@ struct Written {
 }
 
 impl LogWriter {
-    pub fn new(
-        appender: Appender,
-        stamper: Stamper,
-        mode: FlushMode,
-        changes: Arc<WaitingQueue<Change>>,
-    ) -> Self {
-        Self { appender, stamper, mode, changes, joined: BytesMut::new() }
+    pub fn new(appender: Appender, stamper: Stamper, finish: Finish, changes: Changes) -> Self {
+        Self { appender, stamper, finish, changes, joined: BytesMut::new() }
     }
 
     fn work(&mut self, taken: Vec<Work>) {
@@ -200,9 +196,9 @@ impl LogWriter {
     fn with_change(&self, sent: Sent) -> Done {
         let Sent { batch, done, .. } = sent;
         let Some(command) = batch.change else { return done };
-        let changes = Arc::clone(&self.changes);
+        let changes = self.changes.clone();
         Box::new(move |result| {
-            if result.is_ok() && changes.put(Change::unasked(command), 1).is_err() {
+            if result.is_ok() && !changes.put(Change::unasked(command)) {
                 tracing::warn!("progress was not noted: the tables take no more changes");
             }
             done(result);
@@ -211,22 +207,17 @@ impl LogWriter {
 
     /// Makes final what was written, and tells those who wait for it.
     fn settle(&self, waiting: Vec<Written>) {
-        let log = self.appender.log().clone();
+        let log = self.appender.log();
         let end = log.written();
-        match self.mode {
-            FlushMode::Async => {
-                log.confirm(mark(end));
-                tell(waiting, Ok(()));
-            }
+        match self.finish.mode {
+            FlushMode::Async => self.finish.confirm(end, waiting),
             FlushMode::Sync => {
-                let confirming = log.clone();
+                let finish = self.finish.clone();
                 log.when_durable(
                     end,
-                    Box::new(move |result| {
-                        if result.is_ok() {
-                            confirming.confirm(mark(end));
-                        }
-                        tell(waiting, result);
+                    Box::new(move |result| match result {
+                        Ok(()) => finish.confirm(end, waiting),
+                        Err(Broken) => refuse(waiting),
                     }),
                 );
             }
@@ -247,14 +238,35 @@ fn mark(offset: LogOffset) -> Mark {
     Mark { offset, chain: Chain::default() }
 }
 
-fn tell(waiting: Vec<Written>, result: Result<(), Broken>) {
-    for written in waiting {
-        let outcome = match result {
-            Ok(()) => Ok(written.stored),
-            Err(Broken) => Err(NotStored::Stopping),
-        };
-        (written.done)(outcome);
+/// What is done when something is as safe here as the settings say.
+#[derive(Clone)]
+pub(super) struct Finish {
+    pub log: Log,
+    pub mode: FlushMode,
+    pub followers: Arc<Followers>,
+}
+
+impl Finish {
+    fn confirm(&self, end: LogOffset, waiting: Vec<Written>) {
+        self.log.confirm(mark(end));
+        self.followers.confirmed();
+        if self.followers.are_awaited() && !waiting.is_empty() {
+            self.followers.wait(end, Box::new(move |copied| tell(waiting, copied)));
+        } else {
+            tell(waiting, Copied::Enough);
+        }
     }
+}
+
+fn tell(waiting: Vec<Written>, copied: Copied) {
+    for Written { mut stored, done } in waiting {
+        stored.iter_mut().for_each(|stored| stored.copied = copied);
+        done(Ok(stored));
+    }
+}
+
+fn refuse(waiting: Vec<Written>) {
+    waiting.into_iter().for_each(|written| (written.done)(Err(NotStored::Stopping)));
 }
 
 fn stored(stamped: Stamped) -> Stored {
@@ -264,6 +276,7 @@ fn stored(stamped: Stamped) -> Stored {
         // A record is far shorter.
         bytes: stamped.span.bytes as u32,
         store_timestamp: stamped.store_time,
+        copied: Copied::Enough,
     }
 }
 

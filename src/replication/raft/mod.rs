@@ -16,6 +16,7 @@ use ferrymq_raft::{
 use ferrymq_storage::Term;
 use ferrymq_storage::dispatch::Derived;
 
+use super::pair::Copied;
 use super::{Batch, Changed, Done, NotStored, Replicator, SharedTables, Stored, Wait};
 use crate::state;
 use app::RaftApp;
@@ -136,7 +137,7 @@ impl Replicator for Raft {
 
 fn stored(placed: Placed) -> Stored {
     let Placed { queue_offset, log_offset, bytes, store_time } = placed;
-    Stored { queue_offset, log_offset, bytes, store_timestamp: store_time }
+    Stored { queue_offset, log_offset, bytes, store_timestamp: store_time, copied: Copied::Enough }
 }
 
 fn not_stored(error: ProposeError) -> NotStored {

@@ -249,6 +249,21 @@ impl ConfigFolder {
     }
 }
 
+/// Puts what `body`, in the form of a file, says into the tables. `origin` is named where something is left out.
+pub fn read_body(
+    file: ConfigFile,
+    origin: &Path,
+    body: &[u8],
+    loaded: &mut Loaded,
+) -> Result<(), ContentError> {
+    tables::read(file, origin, body, loaded)
+}
+
+/// A table in the form of its file, in one line.
+pub fn body(file: ConfigFile, tables: &Tables) -> String {
+    tables::write(file, tables)
+}
+
 fn own_file_of_nothing() -> String {
     layout::pretty(&tables::write(ConfigFile::Own, &Tables::default()))
 }

@@ -7,7 +7,6 @@ import fnmatch
 from typing import NamedTuple
 
 ROWS = """
-ferrymq  sync-pair               *       masters with slaves are not built yet
 ferrymq  mqadmin                 *       it compares name servers that the same brokers of Apache's register with: mixed
 ferrymq  answers                 *       the same
 ferrymq-raft  refusals           raw     it gives back the record at log offset 0, where a group's log has the head of a frame

@@ -3,7 +3,7 @@
 import time
 from typing import Callable, NamedTuple
 
-from harness import answers, decode, differential, examples, mqadmin, stores
+from harness import answers, decode, differential, examples, mqadmin, pairs, stores
 from harness.clients import CLIENTS, Driver
 from harness.processes import POLL_S, Failure, wait_until
 from harness.servers import ROUTE_S
@@ -174,4 +174,6 @@ SCENARIOS = [
     Scenario("examples", frozenset(), examples.CLIENTS, examples.run, "the programs of examples/, against `ferrymq dev`"),
     Scenario("stores", frozenset(), ("stop", "kill"), stores.run,
              "a store goes from Apache's broker to ours and back, with all its messages"),
+    Scenario("pairs", frozenset(), pairs.PAIRS, pairs.run,
+             "a master and its slave, of which one or both are ours: under load, killed and back, with the same log in the end"),
 ]

@@ -1,0 +1,242 @@
+//! The master's side: it listens for slaves, and sends each of them the log from where it has come to.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use ferrymq_proto::position::LogOffset;
+use ferrymq_storage::{Log, ReadError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::followers::{Followers, Place, TooMany, Unbelievable};
+use super::wire::{self, HEADER_BYTES, Header, NotOurs, REPORT_BYTES};
+
+/// What is read of the log at once.
+const READ_BYTES: usize = 1 << 20;
+/// Who is further behind has what it needs read where that may wait for the disk.
+const HOT_BYTES: i64 = 8 << 20;
+/// After an error of the socket that listens, and between two tries to have it.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug)]
+pub struct StreamRules {
+    pub heartbeat_interval: Duration,
+    /// A peer that is silent for so long is gone.
+    pub silence_max: Duration,
+    /// Sent behind one header.
+    pub part_bytes_max: usize,
+}
+
+/// Why a slave is no longer sent anything.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the connection is closed")]
+    Closed,
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("it was silent for {0:?}")]
+    Silent(Duration),
+    #[error("{0}; whoever connects to this port must be a slave")]
+    NotOurs(#[from] NotOurs),
+    #[error(
+        "it has {has} bytes, but this master's log ends at {end}: this master has lost what the slave has, or the slave belongs to \
+         another one; make that slave the master, or move its store away and let it begin anew"
+    )]
+    Ahead { has: LogOffset, end: LogOffset },
+    #[error(
+        "it wants the log from {from} on, which begins at {start} now: move its store away and let it begin anew"
+    )]
+    Dropped { from: LogOffset, start: LogOffset },
+    #[error(transparent)]
+    Unbelievable(#[from] Unbelievable),
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    #[error("the log cannot be read: {0}")]
+    Log(ReadError),
+}
+
+impl From<ReadError> for Ended {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::BeforeStart { offset, start } => Self::Dropped { from: offset, start },
+            other => Self::Log(other),
+        }
+    }
+}
+
+/// Where slaves connect.
+#[derive(Debug)]
+pub struct Port {
+    address: SocketAddr,
+    /// None: somebody else has it still.
+    listener: Option<TcpListener>,
+}
+
+impl Port {
+    /// Port 0 means any.
+    pub async fn bind(wanted: SocketAddr) -> Self {
+        match TcpListener::bind(wanted).await {
+            Ok(listener) => {
+                let address = listener.local_addr().unwrap_or(wanted);
+                Self { address, listener: Some(listener) }
+            }
+            Err(error) => {
+                tracing::warn!(address = %wanted, %error, "slaves cannot connect before this port is free; trying again");
+                Self { address: wanted, listener: None }
+            }
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves slaves until it is dropped.
+    pub async fn run(self, followers: Arc<Followers>, log: Log, rules: StreamRules) {
+        let listener = match self.listener {
+            Some(listener) => listener,
+            None => loop {
+                sleep(PAUSE).await;
+                if let Ok(listener) = TcpListener::bind(self.address).await {
+                    break listener;
+                }
+            },
+        };
+        let mut serving = JoinSet::new();
+        loop {
+            let (stream, address) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "slaves cannot connect");
+                    sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            while serving.try_join_next().is_some() {}
+            let (followers, log) = (Arc::clone(&followers), log.clone());
+            serving.spawn(async move {
+                let Err(reason) = serve(stream, address, followers, log, rules).await;
+                match reason {
+                    Ended::Closed | Ended::Io(_) | Ended::Silent(_) => {
+                        tracing::info!(%address, %reason, "a slave is gone");
+                    }
+                    _ => tracing::error!(%address, %reason, "a slave is turned away"),
+                }
+            });
+        }
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    address: SocketAddr,
+    followers: Arc<Followers>,
+    log: Log,
+    rules: StreamRules,
+) -> Result<Infallible, Ended> {
+    stream.set_nodelay(true)?;
+    let (mut reading, writing) = stream.into_split();
+    let first = report(&mut reading, rules).await?;
+    let (from, has) = beginning(first, &log)?;
+    let place = followers.enter(address, from, has)?;
+    tracing::info!(%address, %from, "a slave follows");
+    tokio::select! {
+        heard = hear(reading, &place, rules) => heard,
+        sent = send(writing, from, &place, &followers, &log, rules) => sent,
+    }
+}
+
+/// From where on a slave is sent the log, and what it has, by its first report. One that has nothing gets the last segment, as
+/// Apache's master does it; whoever wants more says from where.
+fn beginning(first: LogOffset, log: &Log) -> Result<(LogOffset, LogOffset), Ended> {
+    let (start, end) = (log.start(), log.confirmed().offset);
+    if first > end {
+        return Err(Ended::Ahead { has: first, end });
+    }
+    if first == LogOffset(0) {
+        let segment_bytes = i64::try_from(log.segment_bytes()).unwrap_or(i64::MAX);
+        return Ok((LogOffset(end.0 - end.0 % segment_bytes).max(start), first));
+    }
+    if first < start {
+        return Err(Ended::Dropped { from: first, start });
+    }
+    Ok((first, first))
+}
+
+async fn report(reading: &mut OwnedReadHalf, rules: StreamRules) -> Result<LogOffset, Ended> {
+    let mut encoded = [0; REPORT_BYTES];
+    match timeout(rules.silence_max, reading.read_exact(&mut encoded)).await {
+        Err(_) => Err(Ended::Silent(rules.silence_max)),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Ended::Closed),
+        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(_)) => Ok(wire::read_report(encoded)?),
+    }
+}
+
+async fn hear(mut reading: OwnedReadHalf, place: &Place, rules: StreamRules) -> Result<Infallible, Ended> {
+    loop {
+        let said = report(&mut reading, rules).await?;
+        place.reports(said)?;
+    }
+}
+
+async fn send(
+    mut writing: OwnedWriteHalf,
+    mut next: LogOffset,
+    place: &Place,
+    followers: &Followers,
+    log: &Log,
+    rules: StreamRules,
+) -> Result<Infallible, Ended> {
+    let mut written = Instant::now();
+    loop {
+        let mut moved = std::pin::pin!(followers.moved());
+        moved.as_mut().enable();
+        let behind = log.confirmed().offset.0 - next.0;
+        if behind <= 0 {
+            tokio::select! {
+                () = moved => {}
+                () = sleep_until(written + rules.heartbeat_interval) => {
+                    let header = Header { offset: next, bytes: 0 };
+                    writing.write_all(&header.encode()).await?;
+                    written = Instant::now();
+                }
+            }
+            continue;
+        }
+        let mut bytes = if behind > HOT_BYTES {
+            let log = log.clone();
+            let read = spawn_blocking(move || log.read_confirmed(next, READ_BYTES)).await;
+            read.map_err(io::Error::other)??
+        } else {
+            log.read_confirmed(next, READ_BYTES)?
+        };
+        while !bytes.is_empty() {
+            let part = bytes.split_to(bytes.len().min(rules.part_bytes_max));
+            next = send_part(&mut writing, next, part, place).await?;
+        }
+        written = Instant::now();
+    }
+}
+
+async fn send_part(
+    writing: &mut OwnedWriteHalf,
+    offset: LogOffset,
+    part: Bytes,
+    place: &Place,
+) -> Result<LogOffset, Ended> {
+    let bytes = u32::try_from(part.len()).unwrap_or(u32::MAX);
+    let end = LogOffset(offset.0 + i64::from(bytes));
+    // Before the slave can say that it has it.
+    place.sends(end);
+    let header: [u8; HEADER_BYTES] = Header { offset, bytes }.encode();
+    writing.write_all_buf(&mut Buf::chain(&header[..], part)).await?;
+    Ok(end)
+}

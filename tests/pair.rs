@@ -1,0 +1,189 @@
+//! A master and its slave, as real processes.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says with a panic that it failed")]
+
+use ferrymq_proto::code::RequestCode;
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use nodes::{Pair, TOPIC, eventually};
+
+#[path = "pair/nodes.rs"]
+mod nodes;
+
+const SYNC: &str = "brokerRole=SYNC_MASTER\ntotalReplicas=2\ninSyncReplicas=2";
+const STORED: i32 = 0;
+const SLAVE_TIMEOUT: i32 = 12;
+const NO_SLAVE: i32 = 11;
+
+fn fields_of_pull(queue: i32, offset: i64) -> String {
+    format!(
+        "consumerGroup=readers topic={TOPIC} queueId={queue} queueOffset={offset} maxMsgNums=32 sysFlag=4 commitOffset=0 \
+         suspendTimeoutMillis=0 subscription=* subVersion=0"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_have_the_same_files() {
+    for mode in ["", "flushDiskType=SYNC_FLUSH"] {
+        let mut pair = Pair::started(mode, SYNC).await;
+        assert!(pair.master.send_many(1500).await.iter().all(|code| *code == STORED));
+        // It is killed in the middle, comes back, and lacks nothing.
+        pair.slave.end(Signal::KILL);
+        assert!(pair.master.send_many(700).await.iter().all(|code| [NO_SLAVE, SLAVE_TIMEOUT].contains(code)));
+        pair.slave.start();
+        pair.follows().await;
+        assert!(pair.master.send_many(300).await.iter().all(|code| *code == STORED));
+        pair.is_level().await;
+        pair.master.end(Signal::TERM);
+        pair.slave.end(Signal::TERM);
+        assert!(pair.master.log_files().len() > 2);
+        assert!(pair.master.log_files() == pair.slave.log_files());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_waits_for_slaves_no_longer_than_it_is_told() {
+    let pair = Pair::started("", &format!("{SYNC}\nslaveTimeout=300")).await;
+    assert_eq!(pair.master.send_many(2).await, [STORED, STORED]);
+    pair.slave.signal(Signal::STOP);
+    assert_eq!(pair.master.send_many(2).await, [SLAVE_TIMEOUT; 2]);
+    pair.slave.signal(Signal::CONT);
+    eventually("the slave is back", async || pair.master.send_many(1).await == [STORED]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_as_are_near_may_suffice() {
+    let adapts = "brokerRole=SYNC_MASTER\ntotalReplicas=2\ninSyncReplicas=2\nenableAutoInSyncReplicas=true";
+    let mut pair = Pair::started("", adapts).await;
+    assert_eq!(pair.master.send_many(1).await, [STORED]);
+    pair.slave.end(Signal::TERM);
+    eventually("the master is alone", async || pair.master.status().await.connections.is_empty()).await;
+    assert_eq!(pair.master.send_many(1).await, [STORED]);
+}
+
+/// Consumers go on at the slave, and their master comes back to the same log.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_go_on_while_the_master_is_away() {
+    let mut pair = Pair::started("slaveReadEnable=true", SYNC).await;
+    pair.master.send_many(40).await;
+    let commit = format!("consumerGroup=readers topic={TOPIC} queueId=1 commitOffset=7");
+    let query = format!("consumerGroup=readers topic={TOPIC} queueId=1");
+    // A group comes with its first pull.
+    pair.master.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(1, 0), "").await.unwrap();
+    pair.master.ask(RequestCode::UPDATE_CONSUMER_OFFSET, &commit, "").await.unwrap();
+    eventually("the slave knows how far its groups are", async || {
+        let answer = pair.slave.ask(RequestCode::QUERY_CONSUMER_OFFSET, &query, "").await.unwrap();
+        answer.code == 0 && answer.fields.get("offset").is_some_and(|offset| offset == "7")
+    })
+    .await;
+    let home = pair.slave.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(1, 10), "").await.unwrap();
+    assert_eq!((home.code, home.fields.get("suggestWhichBrokerId").as_deref()), (20, Some("0")));
+
+    pair.master.end(Signal::KILL);
+    eventually("the slave serves", async || {
+        let pulled = pair.slave.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(1, 0), "").await.unwrap();
+        pulled.code == 0 && pulled.body.len() > 10 * 1024
+    })
+    .await;
+    assert_eq!(pair.slave.send_many(1).await, [14], "it takes no messages");
+    let nothing = pair.slave.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(1, 10), "").await.unwrap();
+    assert_eq!(nothing.code, 19);
+
+    pair.master.start();
+    pair.follows().await;
+    assert!(pair.master.send_many(10).await.iter().all(|code| *code == STORED));
+    pair.is_level().await;
+    assert!(pair.master.log_files() == pair.slave.log_files());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_from_a_slave_must_be_wanted() {
+    let pair = Pair::started("", "").await;
+    let refused = pair.slave.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(0, 0), "").await.unwrap();
+    assert_eq!(refused.code, 2);
+    assert!(refused.remark.unwrap().contains("slaveReadEnable"));
+}
+
+/// Neither a master that lost its log, nor one that has filled up another one since, is followed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slave_does_not_follow_a_master_with_another_log() {
+    let mut pair = Pair::started("", "").await;
+    pair.master.send_many(300).await;
+    pair.is_level().await;
+    pair.master.end(Signal::KILL);
+    std::fs::remove_dir_all(pair.master.folder.join("store")).unwrap();
+    let before = pair.slave.log_files();
+    pair.master.start();
+    pair.master.send_many(10).await;
+    eventually("the slave says why", async || {
+        pair.slave.said().contains("the master has lost what this slave has")
+    })
+    .await;
+    // As long as before, and longer: records of the same size at the same places.
+    pair.master.send_many(400).await;
+    eventually("the slave says why", async || pair.slave.said().contains("the master's log is another one"))
+        .await;
+    assert_eq!(pair.slave.status().await.client.activated, Some(false));
+    pair.slave.end(Signal::TERM);
+    assert!(pair.slave.log_files() == before, "nothing was cut off");
+}
+
+/// What is left of the log is copied, wherever it begins now, and not only its last segment.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_slave_gets_all_there_is() {
+    let mut pair = Pair::new("", "");
+    pair.master.start();
+    pair.master.send_many(3000).await;
+    pair.slave.start();
+    pair.follows().await;
+    pair.is_level().await;
+    assert!(pair.master.log_files().len() > 3);
+    assert!(pair.master.log_files() == pair.slave.log_files());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slave_of_another_cluster_is_not_filled() {
+    let mut pair = Pair::new("", "");
+    pair.master.start();
+    pair.master.send_many(10).await;
+    let master = pair.master.ha_address();
+    pair.slave.set(&format!("brokerClusterName=other\nhaMasterAddress={master}"));
+    pair.slave.start();
+    eventually("the slave says why", async || {
+        pair.slave.said().contains("g of c, but this slave belongs to g of other")
+    })
+    .await;
+    assert_eq!(pair.slave.end_of_log().await, 0);
+}
+
+/// Whoever connects to the port for slaves is believed nothing, and disturbs nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_at_the_port_for_slaves() {
+    let mut pair = Pair::new("", &format!("{SYNC}\nslaveTimeout=300"));
+    pair.master.start();
+    pair.master.send_many(5).await;
+    let end = pair.master.end_of_log().await;
+    let is_closed = async |reports: &[i64]| {
+        let mut stranger = TcpStream::connect(pair.master.ha_address()).await.unwrap();
+        for report in reports {
+            stranger.write_all(&report.to_be_bytes()).await.unwrap();
+        }
+        let mut rest = Vec::new();
+        let _ = stranger.read_to_end(&mut rest).await;
+        rest.len() < 12
+    };
+    assert!(is_closed(&[-1]).await);
+    assert!(is_closed(&[end + 1]).await);
+    assert!(is_closed(&[i64::MAX]).await);
+    assert!(is_closed(&[i64::from_be_bytes(*b"GET / HT")]).await);
+    // One that was let in says that it has what it was never sent.
+    assert!(is_closed(&[end, end + 4000]).await);
+    let mut liar = TcpStream::connect(pair.master.ha_address()).await.unwrap();
+    liar.write_all(&end.to_be_bytes()).await.unwrap();
+    eventually("the liar is let in", async || pair.master.status().await.connections.len() == 1).await;
+    assert_eq!(pair.master.send_many(1).await, [SLAVE_TIMEOUT], "it has said nothing yet");
+    pair.slave.start();
+    eventually("the slave follows", async || pair.slave.status().await.client.activated == Some(true)).await;
+    assert_eq!(pair.master.send_many(1).await, [STORED]);
+}

@@ -1,0 +1,258 @@
+//! A master and its slave as real processes, with a name server, and a client that knows both.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command as Program, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferrymq_proto::bodies::HaStatus;
+use ferrymq_proto::code::RequestCode;
+use ferrymq_proto::command::Command;
+use ferrymq_proto::fields::Fields;
+use ferrymq_proto::json;
+use ferrymq_proto::net::{CallError, Client};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Nothing takes so long unless something is wrong.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TOPIC: &str = "orders";
+/// Small, so that a test sees segments end.
+const SEGMENT_BYTES: u64 = 1 << 20;
+
+pub struct Node {
+    process: Option<Child>,
+    pub folder: PathBuf,
+    pub port: u16,
+    settings: String,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.end(Signal::KILL);
+    }
+}
+
+impl Node {
+    pub fn start(&mut self) {
+        assert!(self.process.is_none());
+        fs::create_dir_all(&self.folder).unwrap();
+        let file = self.folder.join("broker.conf");
+        fs::write(&file, &self.settings).unwrap();
+        let log = fs::File::options().create(true).append(true).open(self.folder.join("out")).unwrap();
+        let mut process = Program::new(env!("CARGO_BIN_EXE_ferrymq"))
+            .args(["broker".as_ref(), "-c".as_ref(), file.as_os_str()])
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("boot success"), "{line}{}", self.said());
+        self.process = Some(process);
+    }
+
+    /// What it has logged since it was made.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.folder.join("out")).unwrap_or_default()
+    }
+
+    /// With a setting changed from the next start on.
+    pub fn set(&mut self, setting: &str) {
+        self.settings += &format!("{setting}\n");
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = self.process.as_ref().map(|process| Pid::from_child(process)).unwrap();
+        kill_process(id, signal).unwrap();
+    }
+
+    pub fn end(&mut self, signal: Signal) {
+        let Some(mut process) = self.process.take() else { return };
+        kill_process(Pid::from_child(&process), signal).unwrap();
+        process.wait().unwrap();
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(format!("127.0.0.1:{}", self.port), Duration::from_secs(5))
+    }
+
+    pub fn ha_address(&self) -> String {
+        format!("127.0.0.1:{}", self.port + 1)
+    }
+
+    /// How it is as a master, or as a slave.
+    pub async fn status(&self) -> HaStatus {
+        let answer = self.ask(RequestCode::GET_BROKER_HA_STATUS, "", "").await.unwrap();
+        json::from_slice(&answer.body).unwrap()
+    }
+
+    /// Where its log ends.
+    pub async fn end_of_log(&self) -> i64 {
+        let status = self.status().await;
+        if status.master { status.master_log_max_offset.0 } else { status.client.max_offset.0 }
+    }
+
+    /// With fields written as `name=value name=value`.
+    pub async fn ask(&self, code: RequestCode, fields: &str, body: &str) -> Result<Command, CallError> {
+        let mut request = Command::request(code).with_body(Bytes::copy_from_slice(body.as_bytes()));
+        request.fields = Fields::empty();
+        for field in fields.split_whitespace() {
+            let (name, value) = field.split_once('=').unwrap();
+            request.fields.push(name.to_owned(), value);
+        }
+        self.client().exchange(request).await
+    }
+
+    /// Sends a message, and says with which code it was answered.
+    pub async fn send(&self, client: &Client, queue: usize, body: &str) -> Option<i32> {
+        let mut request =
+            Command::request(RequestCode::SEND_MESSAGE).with_body(Bytes::copy_from_slice(body.as_bytes()));
+        request.fields = Fields::empty();
+        let queue = queue.to_string();
+        let fields = [
+            ("producerGroup", "producers"),
+            ("topic", TOPIC),
+            ("defaultTopic", "TBW102"),
+            ("defaultTopicQueueNums", "4"),
+            ("queueId", &queue),
+            ("sysFlag", "0"),
+            ("bornTimestamp", "1"),
+            ("flag", "0"),
+            ("reconsumeTimes", "0"),
+        ];
+        for (name, value) in fields {
+            request.fields.push(name.to_owned(), value);
+        }
+        client.exchange(request).await.ok().map(|answer| answer.code)
+    }
+
+    /// Sends so many messages of one KiB, one after the other, and says what they were answered with.
+    pub async fn send_many(&self, count: usize) -> Vec<i32> {
+        let client = self.client();
+        let mut codes = Vec::new();
+        for number in 0..count {
+            codes.extend(self.send(&client, number % 4, &format!("{number:01024}")).await);
+        }
+        codes
+    }
+
+    /// All of its log, file by file.
+    pub fn log_files(&self) -> Vec<(String, Vec<u8>)> {
+        let folder = self.folder.join("store/commitlog");
+        let mut files: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_none() && path.is_file())
+            .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
+            .collect();
+        files.sort();
+        // One may have prepared its next file already.
+        while files.len() > 1 && files.last().is_some_and(|(_, bytes)| bytes.iter().all(|byte| *byte == 0)) {
+            files.pop();
+        }
+        files
+    }
+}
+
+pub struct Pair {
+    pub master: Node,
+    pub slave: Node,
+    _name_server: NameServer,
+    _folder: TempDir,
+}
+
+struct NameServer(Child, u16);
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl NameServer {
+    fn start() -> Self {
+        let arguments = ["namesrv", "--set", "bindAddress=127.0.0.1", "--set", "listenPort=0"];
+        let mut process = Program::new(env!("CARGO_BIN_EXE_ferrymq"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
+        Self(process, port)
+    }
+}
+
+/// A port of which the next one is free too.
+fn two_free_ports() -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Pair {
+    /// Not started yet.
+    pub fn new(of_both: &str, of_master: &str) -> Self {
+        let name_server = NameServer::start();
+        let folder = TempDir::new().unwrap();
+        let node = |name: &str, more: &str| {
+            let (folder, port) = (folder.path().join(name), two_free_ports());
+            let settings = format!(
+                "brokerClusterName=c\nbrokerName=g\nbrokerIP1=127.0.0.1\nbrokerIP2=127.0.0.1\nbindAddress=127.0.0.1\n\
+                 listenPort={port}\nnamesrvAddr=127.0.0.1:{}\nregisterNameServerPeriod=10000\nstorePathRootDir={}\n\
+                 mappedFileSizeCommitLog={SEGMENT_BYTES}\ndiskSpaceWarningLevelRatio=99\n{of_both}\n{more}\n",
+                name_server.1,
+                folder.join("store").display()
+            );
+            Node { process: None, folder, port, settings }
+        };
+        let master = node("master", of_master);
+        let slave = node("slave", "brokerRole=SLAVE\nbrokerId=1");
+        Self { master, slave, _name_server: name_server, _folder: folder }
+    }
+
+    /// Both run, and the slave follows.
+    pub async fn started(of_both: &str, of_master: &str) -> Self {
+        let mut pair = Self::new(of_both, of_master);
+        pair.master.start();
+        pair.slave.start();
+        pair.follows().await;
+        pair
+    }
+
+    pub async fn follows(&self) {
+        let has_slave = async || self.master.status().await.in_sync_slave_nums == 1;
+        eventually("the slave follows", async || {
+            has_slave().await && self.slave.status().await.client.activated == Some(true)
+        })
+        .await;
+    }
+
+    /// Waits until the slave has everything.
+    pub async fn is_level(&self) {
+        eventually("the slave has everything", async || {
+            self.master.end_of_log().await == self.slave.end_of_log().await
+        })
+        .await;
+    }
+}
+
+/// Returns when it is so.
+pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
