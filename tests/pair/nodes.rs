@@ -66,7 +66,7 @@ impl Node {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let id = self.process.as_ref().map(|process| Pid::from_child(process)).unwrap();
+        let id = self.process.as_ref().map(Pid::from_child).unwrap();
         kill_process(id, signal).unwrap();
     }
 

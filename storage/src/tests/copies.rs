@@ -63,7 +63,7 @@ fn what_is_no_unit_of_this_place_is_refused() {
     );
     assert_eq!(refused(&[0; 64]), format!("{offset}nothing is written here"));
     assert_eq!(refused(&[7; 64]), format!("{offset}nothing in a log begins with the magic 0x07070707"));
-    let mut flipped = bytes.clone();
+    let mut flipped = bytes;
     flipped[first + 100] ^= 1;
     let behind_the_first =
         format!("what should be copied to offset {first} of the log is none of its units: ");
