@@ -187,3 +187,43 @@ async fn strangers_at_the_port_for_slaves() {
     eventually("the slave follows", async || pair.slave.status().await.client.activated == Some(true)).await;
     assert_eq!(pair.master.send_many(1).await, [STORED]);
 }
+
+/// A slave that has everything becomes the master, and the old master's data are all there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slave_is_promoted_unless_something_would_be_lost() {
+    let mut pair = Pair::started("", SYNC).await;
+    pair.master.send_many(50).await;
+    let alive = pair.promote_slave(&[]).unwrap_err();
+    assert!(alive.contains("is the master and takes messages"), "{alive}");
+    pair.is_level().await;
+    let end = pair.master.end_of_log().await;
+    eventually("the slave has asked how long the log is", async || {
+        let info = pair.slave.ask(RequestCode::GET_BROKER_RUNTIME_INFO, "", "").await.unwrap();
+        String::from_utf8_lossy(&info.body).contains(&format!("\"haMasterLogMaxOffset\":\"{end}\""))
+    })
+    .await;
+    pair.master.end(Signal::KILL);
+    let done = pair.promote_slave(&[]).unwrap();
+    assert!(done.contains("nothing acknowledged is missing"), "{done}");
+    pair.slave.end(Signal::TERM);
+    pair.slave.restart_with_its_file();
+    eventually("it takes messages", async || pair.slave.send_many(1).await == [STORED]).await;
+    let kept = pair.slave.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(1, 0), "").await.unwrap();
+    assert!(kept.code == 0 && kept.body.len() > 10 * 1024);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_be_lost_is_said_before_a_promotion() {
+    let mut pair = Pair::started("", "").await;
+    pair.master.send_many(20).await;
+    pair.is_level().await;
+    pair.master.end(Signal::KILL);
+    let unknown = pair.promote_slave(&[]).unwrap_err();
+    assert!(unknown.contains("would be lost"), "{unknown}");
+    pair.slave.end(Signal::KILL);
+    pair.slave.start();
+    let nothing_known = pair.promote_slave(&[]).unwrap_err();
+    assert!(nothing_known.contains("nobody knows what it lacks"), "{nothing_known}");
+    let forced = pair.promote_slave(&["--force"]).unwrap();
+    assert!(forced.contains("Forced, although"), "{forced}");
+}

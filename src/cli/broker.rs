@@ -1,11 +1,13 @@
 //! `ferrymq broker`: reads the configuration, says what is wrong with it, and runs the broker until a signal.
 
+mod promote;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use tokio::sync::watch;
 
 use super::open_files;
@@ -25,7 +27,11 @@ const NOUN: &str = BROKER.noun;
 
 /// Run a broker, which stores messages and hands them out.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+
     #[command(flatten)]
     options: Options,
 
@@ -43,6 +49,11 @@ pub struct Arguments {
     unsafe_modes: Vec<ferrymq_storage::unsafe_modes::UnsafeMode>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Promote(promote::Arguments),
+}
+
 #[cfg(feature = "unsafe-modes")]
 fn unsafe_mode(name: &str) -> Result<ferrymq_storage::unsafe_modes::UnsafeMode, String> {
     ferrymq_storage::unsafe_modes::find(name).ok_or_else(|| format!("there is no mode {name}"))
@@ -58,6 +69,9 @@ fn turn_on(modes: &[ferrymq_storage::unsafe_modes::UnsafeMode]) {
 
 pub fn run(arguments: &Arguments) -> ExitCode {
     let started = Instant::now();
+    if let Some(Verb::Promote(arguments)) = &arguments.verb {
+        return promote::run(arguments);
+    }
     #[cfg(feature = "unsafe-modes")]
     turn_on(&arguments.unsafe_modes);
     let mut settings = Vec::new();

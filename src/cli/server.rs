@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -83,6 +83,11 @@ impl Options {
     /// To print every value and where it came from.
     pub fn dump(file: Option<String>) -> Self {
         Self { config: file, print: true, origin: true, ..Self::default() }
+    }
+
+    /// What a file says alone.
+    pub fn of_file(file: &Path) -> Sources {
+        Sources { file: Some(file.to_owned()), machine: Machine::here(), ..Sources::default() }
     }
 
     fn sources(&self, settings: Vec<String>) -> Sources {

@@ -15,6 +15,7 @@ use ferrymq_proto::version;
 
 use crate::broker::Broker;
 use crate::refusal::Refusal;
+use crate::replication::pair::Pair;
 use crate::requests::{Answer, Reply};
 use crate::services::archive::Archive;
 use crate::services::posting;
@@ -30,6 +31,7 @@ pub async fn info(broker: &Arc<Broker>, _request: &Command, _connection: &Connec
     traffic(broker, &mut table);
     days(broker, &mut table);
     waiting(broker, &mut table);
+    master(broker, &mut table);
     let levels = delay_progress(broker);
     let measure = Arc::clone(broker);
     let measured = broker.archive.patiently(move |archive| store(&measure, archive, &levels)).await?;
@@ -112,6 +114,19 @@ fn waiting(broker: &Broker, table: &mut Table) {
     put(table, "timerCongestNum", broker.delays.timers().map_or(0, |timers| timers.waiting()));
     put(table, "timerEnqueueTps", "0.0");
     put(table, "timerDequeueTps", "0.0");
+}
+
+/// What a slave knows of its master. Apache's has no such names.
+fn master(broker: &Broker, table: &mut Table) {
+    let Pair::Slave(following) = broker.writer.pair() else { return };
+    let facts = following.facts();
+    put(table, "haFollowing", following.is_following());
+    if let Some(end) = facts.master_end {
+        put(table, "haMasterLogMaxOffset", end);
+    }
+    if let Some(copies) = facts.master_copies {
+        put(table, "haMasterInSyncReplicas", copies);
+    }
 }
 
 /// The delay levels that have delivered something, and the next offset of each.

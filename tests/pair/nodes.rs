@@ -38,10 +38,19 @@ impl Drop for Node {
 
 impl Node {
     pub fn start(&mut self) {
-        assert!(self.process.is_none());
         fs::create_dir_all(&self.folder).unwrap();
-        let file = self.folder.join("broker.conf");
-        fs::write(&file, &self.settings).unwrap();
+        fs::write(self.file(), &self.settings).unwrap();
+        self.restart_with_its_file();
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("broker.conf")
+    }
+
+    /// With what stands in its file now, whoever has written it.
+    pub fn restart_with_its_file(&mut self) {
+        assert!(self.process.is_none());
+        let file = self.file();
         let log = fs::File::options().create(true).append(true).open(self.folder.join("out")).unwrap();
         let mut process = Program::new(env!("CARGO_BIN_EXE_ferrymq"))
             .args(["broker".as_ref(), "-c".as_ref(), file.as_os_str()])
@@ -161,7 +170,7 @@ impl Node {
 pub struct Pair {
     pub master: Node,
     pub slave: Node,
-    _name_server: NameServer,
+    name_server: NameServer,
     _folder: TempDir,
 }
 
@@ -219,7 +228,7 @@ impl Pair {
         };
         let master = node("master", of_master);
         let slave = node("slave", "brokerRole=SLAVE\nbrokerId=1");
-        Self { master, slave, _name_server: name_server, _folder: folder }
+        Self { master, slave, name_server, _folder: folder }
     }
 
     /// Both run, and the slave follows.
@@ -237,6 +246,19 @@ impl Pair {
             has_slave().await && self.slave.status().await.client.activated == Some(true)
         })
         .await;
+    }
+
+    /// What `ferrymq broker promote` says: of a success, or of a refusal.
+    pub fn promote_slave(&self, more: &[&str]) -> Result<String, String> {
+        let name_server = format!("127.0.0.1:{}", self.name_server.1);
+        let output = Program::new(env!("CARGO_BIN_EXE_ferrymq"))
+            .args(["broker", "promote", "-n", &name_server, "-c"])
+            .arg(self.slave.file())
+            .args(more)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// Waits until the slave has everything.

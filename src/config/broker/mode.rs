@@ -100,8 +100,8 @@ pub(super) static KEYS: &[Row] = &[
             };
             Some(text.to_string())
         }),
-        "Without enableDLegerCommitLog: SYNC_MASTER acknowledges a message when its slaves have it, ASYNC_MASTER does not wait \
-         for them, SLAVE follows the master of the same brokerName.",
+        "Without enableDLegerCommitLog: SYNC_MASTER acknowledges a message when inSyncReplicas nodes have it, of which it is one \
+         itself, ASYNC_MASTER does not wait for slaves, SLAVE follows the master of the same brokerName.",
     )
     .important(),
     fixed(

@@ -146,8 +146,21 @@ impl Receiver {
                     own: name(&self.own.cluster, &self.own.broker),
                 });
             }
+            self.following.learned_copies(demanded(value));
         }
-        Ok(extent(client).await?)
+        let extent = extent(client).await?;
+        extent.inspect(|extent| self.following.learned_end(extent.end));
+        Ok(extent)
+    }
+}
+
+/// How many copies a master with these settings demands before it acknowledges a message.
+fn demanded<'c>(value: impl Fn(&str) -> Option<&'c str>) -> usize {
+    let number = |key: &str| value(key).and_then(|text| text.parse().ok()).unwrap_or(1);
+    match (value("brokerRole"), value("enableAutoInSyncReplicas")) {
+        (Some("SYNC_MASTER"), Some("true")) => number("minInSyncReplicas"),
+        (Some("SYNC_MASTER"), _) => number("inSyncReplicas"),
+        _ => 1,
     }
 }
 

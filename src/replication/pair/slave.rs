@@ -42,6 +42,10 @@ pub struct Facts {
     pub heard_at: Timestamp,
     pub said_at: Timestamp,
     pub bytes: u64,
+    /// What the master last said of itself.
+    pub master_end: Option<LogOffset>,
+    /// How many copies it demands at least before it acknowledges a message.
+    pub master_copies: Option<usize>,
     /// Why it does not follow.
     pub trouble: Option<String>,
 }
@@ -107,6 +111,14 @@ impl Following {
 
     pub(super) async fn advanced(&self) {
         self.advanced.notified().await;
+    }
+
+    pub(super) fn learned_end(&self, end: LogOffset) {
+        self.facts_mut().master_end = Some(end);
+    }
+
+    pub(super) fn learned_copies(&self, copies: usize) {
+        self.facts_mut().master_copies = Some(copies);
     }
 
     pub(super) fn heard(&self, bytes: usize) {

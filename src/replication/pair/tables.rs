@@ -119,7 +119,9 @@ impl TableCopies {
         for (code, file) in PROGRESS {
             add(&mut copy, code, file, &ask(client, code).await?)?;
         }
-        match extent(client).await? {
+        let extent = extent(client).await?;
+        extent.inspect(|extent| self.following.learned_end(extent.end));
+        match extent {
             Some(extent) if !self.has(extent.end).await => {
                 tracing::debug!(
                     "what the master has consumed and delivered is not copied: its messages are not here yet"
