@@ -1,4 +1,4 @@
-//! A slave, as its services see it: it takes no messages, and of changes only what its consumers have consumed.
+//! A slave, as its services see it: it takes no messages, and of changes only what its consumers need.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -191,9 +191,11 @@ impl Replicator for Slave {
     }
 
     fn change(&self, command: state::Command, changed: Changed) {
-        // What is consumed here while the master is away. The master's word counts as soon as it is back.
+        // What consumers need here while the master is away. The master's word counts as soon as it is back.
         match command {
-            state::Command::CommitOffsets { .. } => self.tables.change(command, changed),
+            state::Command::CommitOffsets { .. } | state::Command::CreateGroups { .. } => {
+                self.tables.change(command, changed);
+            }
             _ => changed(Err(NotStored::NotLeader)),
         }
     }
