@@ -227,3 +227,18 @@ async fn what_would_be_lost_is_said_before_a_promotion() {
     let forced = pair.promote_slave(&["--force"]).unwrap();
     assert!(forced.contains("Forced, although"), "{forced}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_slaves_with_one_id_are_told() {
+    let pair = Pair::started("", "").await;
+    let mut twin = pair.another_slave("twin");
+    twin.start();
+    eventually("the twin says it", async || twin.said().contains("has the same brokerId")).await;
+    // Both have everything all the same.
+    pair.master.send_many(20).await;
+    let end = pair.master.end_of_log().await;
+    eventually("all are level", async || {
+        pair.slave.end_of_log().await == end && twin.end_of_log().await == end
+    })
+    .await;
+}

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrymq_proto::bodies::{Registration as RegistrationBody, TopicConfig};
-use ferrymq_proto::headers::{RegisterBroker, UnregisterBroker};
+use ferrymq_proto::bodies::{MemberGroupReply, Registration as RegistrationBody, TopicConfig};
+use ferrymq_proto::headers::{GetMemberGroup, RegisterBroker, UnregisterBroker};
 use ferrymq_proto::json::{self, Dialect};
 use ferrymq_proto::net::{CallError, Client};
 use ferrymq_proto::text::Text;
@@ -104,6 +104,7 @@ impl Registration {
             let taken = *seat.borrow_and_update();
             let mut pause = self.rules.period;
             if let Some(taken) = taken {
+                self.look_for_rival(&name_server, taken).await;
                 let outcome = self.register(&name_server, taken).await;
                 match &outcome {
                     Ok(()) if is_away => tracing::info!(?name_server, "registered again"),
@@ -162,6 +163,21 @@ impl Registration {
             following.found(known(reply.ha_server_addr), known(reply.master_addr));
         }
         Ok(())
+    }
+
+    /// Two slaves with one id take its place from each other again and again: consumers find now the one, now the other.
+    async fn look_for_rival(&self, name_server: &Client, seat: Seat) {
+        let Some(following) = &self.following else { return };
+        let request = GetMemberGroup {
+            cluster_name: self.own.cluster.as_str().into(),
+            broker_name: self.own.broker.as_str().into(),
+        };
+        // Older name servers do not know the request.
+        let Ok((_, body)) = name_server.call(&request, Bytes::new()).await else { return };
+        let members =
+            json::from_slice::<MemberGroupReply>(&body).ok().and_then(|reply| reply.broker_member_group);
+        let holder = members.and_then(|members| members.broker_addrs.get(&seat.id).cloned());
+        following.has_rival(holder.filter(|holder| *holder != self.own.address), seat.id);
     }
 
     async fn unregister(&self, name_server: &Client, id: i64) -> Result<(), CallError> {

@@ -171,7 +171,7 @@ pub struct Pair {
     pub master: Node,
     pub slave: Node,
     name_server: NameServer,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 struct NameServer(Child, u16);
@@ -210,25 +210,33 @@ fn two_free_ports() -> u16 {
     }
 }
 
+const OF_SLAVE: &str = "brokerRole=SLAVE\nbrokerId=1";
+
+fn node(folder: &TempDir, name_server: &NameServer, name: &str, more: &str) -> Node {
+    let (folder, port) = (folder.path().join(name), two_free_ports());
+    let settings = format!(
+        "brokerClusterName=c\nbrokerName=g\nbrokerIP1=127.0.0.1\nbrokerIP2=127.0.0.1\nbindAddress=127.0.0.1\n\
+         listenPort={port}\nnamesrvAddr=127.0.0.1:{}\nregisterNameServerPeriod=10000\nstorePathRootDir={}\n\
+         mappedFileSizeCommitLog={SEGMENT_BYTES}\ndiskSpaceWarningLevelRatio=99\n{more}\n",
+        name_server.1,
+        folder.join("store").display()
+    );
+    Node { process: None, folder, port, settings }
+}
+
 impl Pair {
     /// Not started yet.
     pub fn new(of_both: &str, of_master: &str) -> Self {
         let name_server = NameServer::start();
         let folder = TempDir::new().unwrap();
-        let node = |name: &str, more: &str| {
-            let (folder, port) = (folder.path().join(name), two_free_ports());
-            let settings = format!(
-                "brokerClusterName=c\nbrokerName=g\nbrokerIP1=127.0.0.1\nbrokerIP2=127.0.0.1\nbindAddress=127.0.0.1\n\
-                 listenPort={port}\nnamesrvAddr=127.0.0.1:{}\nregisterNameServerPeriod=10000\nstorePathRootDir={}\n\
-                 mappedFileSizeCommitLog={SEGMENT_BYTES}\ndiskSpaceWarningLevelRatio=99\n{of_both}\n{more}\n",
-                name_server.1,
-                folder.join("store").display()
-            );
-            Node { process: None, folder, port, settings }
-        };
-        let master = node("master", of_master);
-        let slave = node("slave", "brokerRole=SLAVE\nbrokerId=1");
-        Self { master, slave, name_server, _folder: folder }
+        let master = node(&folder, &name_server, "master", &format!("{of_both}\n{of_master}"));
+        let slave = node(&folder, &name_server, "slave", &format!("{of_both}\n{OF_SLAVE}"));
+        Self { master, slave, name_server, folder }
+    }
+
+    /// With the id of the first one. Not started yet.
+    pub fn another_slave(&self, name: &str) -> Node {
+        node(&self.folder, &self.name_server, name, OF_SLAVE)
     }
 
     /// Both run, and the slave follows.

@@ -46,6 +46,8 @@ pub struct Facts {
     pub master_end: Option<LogOffset>,
     /// How many copies it demands at least before it acknowledges a message.
     pub master_copies: Option<usize>,
+    /// Another slave that has, or had before a move, the id of this one.
+    pub rival: Option<String>,
     /// Why it does not follow.
     pub trouble: Option<String>,
 }
@@ -111,6 +113,18 @@ impl Following {
 
     pub(super) async fn advanced(&self) {
         self.advanced.notified().await;
+    }
+
+    /// A name server has another node under the id of this one.
+    pub fn has_rival(&self, rival: Option<String>, id: i64) {
+        let known = std::mem::replace(&mut self.facts_mut().rival, rival.clone());
+        if let Some(rival) = rival.filter(|rival| known.as_ref() != Some(rival)) {
+            tracing::error!(
+                rival,
+                id,
+                "another slave of this group has the same brokerId, unless this one has moved; give each slave its own"
+            );
+        }
     }
 
     pub(super) fn learned_end(&self, end: LogOffset) {
