@@ -123,8 +123,6 @@ class Pair:
     def read_on_without_master(self):
         """All that the master handed out, the slave hands out alone. How many bytes that is."""
         expected = [all_of(self.master, queue) for queue in range(QUEUES)]
-        self.master.kill()
-        # The slave learns of the topic and of its last messages in its own time.
         found = []
 
         def has_all():
@@ -132,8 +130,11 @@ class Pair:
             return found == expected
         try:
             wait_until("the slave hands out what the master did", has_all, ROUTE_S)
-        except Failure:
-            raise Failure(f"the slave hands out {[len(queue) for queue in found]} bytes of {[len(queue) for queue in expected]}")
+            # It learned of the topic in its own time. From now on it is alone.
+            self.master.kill()
+            wait_until("the slave hands out the same alone", has_all, ROUTE_S)
+        except Failure as failure:
+            raise Failure(f"{failure}: {[len(queue) for queue in found]} bytes of {[len(queue) for queue in expected]}") from failure
         self.master.start()
         self.master.booted()
         wait_until("the master is routed to", lambda: 0 in broker_addresses(
