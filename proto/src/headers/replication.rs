@@ -17,6 +17,9 @@ family! {
     /// The answer's body is a `TimerMetrics`.
     pub struct GetTimerMetrics: 61 => NoFields {}
 
+    /// Ours alone: what Apache's tables have no place for. The answer's body is JSON.
+    pub struct GetOwnTables: 70004 => NoFields {}
+
     /// Who is who: a slave tells and asks when it connects.
     pub struct ExchangeHaInfo: 906 => HaInfoReply {
         master_ha_address: Option<Text> = "masterHaAddress",
