@@ -1,11 +1,12 @@
 //! Proposals: what comes while an entry is on its way waits until that one has landed, or until there is enough for another
-//! one, and becomes one entry. There is no lingering: an idle group answers at once, and under load entries grow by themselves.
-//! An entry costs every node about as much as a dozen messages in it, so the fewer the better.
+//! one, and becomes one entry. Then it waits a moment for those who have just been answered, if they are known to come again
+//! ([`gathering`]). An entry costs every node about as much as a dozen messages in it, so the fewer the better.
 //!
 //! Proposals are taken while this node leads and is ready, and each names the term for which it was taken, so that none slips
 //! into the next one. Whoever proposes is told exactly once what came of it.
 
 mod flight;
+mod gathering;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -25,6 +26,7 @@ use crate::entry::Batch;
 use crate::status::LeaderHint;
 use crate::transport::RaftHandle;
 use flight::{Flight, Waiter};
+use gathering::Gathering;
 
 /// Past this, nothing more is put into an entry. Larger ones are hardly faster, and others wait longer behind them.
 const ENTRY_BYTES_SOFT: usize = 128 << 10;
@@ -104,6 +106,8 @@ struct Shared {
     /// What is on its way, so that it can be given up.
     flights: Mutex<Vec<Weak<Flight>>>,
     in_flight: AtomicUsize,
+    /// So many in the queue are worth a look.
+    wanted: AtomicUsize,
     /// Perhaps the next entry may be made now.
     changed: Notify,
 }
@@ -162,6 +166,7 @@ impl Proposer {
             gate: RwLock::new(Gate::Closed { leader: None }),
             flights: Mutex::default(),
             in_flight: AtomicUsize::new(0),
+            wanted: AtomicUsize::new(usize::MAX),
             changed: Notify::new(),
         });
         let run = run(raft, Arc::clone(&shared), waiting);
@@ -220,7 +225,11 @@ impl Proposer {
         if let Some((queued, error)) = refused {
             self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             (queued.done)(Err(error));
-        } else if waiting < ENTRY_BYTES_FULL && waiting + bytes >= ENTRY_BYTES_FULL {
+            return;
+        }
+        let is_full_now = waiting < ENTRY_BYTES_FULL && waiting + bytes >= ENTRY_BYTES_FULL;
+        let queued = self.queue.max_capacity() - self.queue.capacity();
+        if is_full_now || queued >= self.shared.wanted.load(Ordering::Relaxed) {
             self.shared.changed.notify_one();
         }
     }
@@ -282,6 +291,27 @@ impl Shared {
         }
     }
 
+    /// Waits until so many are in the queue, or until there is no more reason to wait. Returns whether that was in time.
+    async fn gather(&self, wanted: usize, waiting: &mpsc::Receiver<Queued>) -> bool {
+        let is_done = || {
+            waiting.len() >= wanted
+                || self.waiting_bytes.load(Ordering::Relaxed) >= ENTRY_BYTES_FULL
+                || !matches!(self.gate(), Gate::Open { .. })
+        };
+        if is_done() {
+            return true;
+        }
+        self.wanted.store(wanted, Ordering::Relaxed);
+        let done = async {
+            while !is_done() {
+                self.changed.notified().await;
+            }
+        };
+        let in_time = tokio::time::timeout(gathering::WAIT_MAX, done).await.is_ok();
+        self.wanted.store(usize::MAX, Ordering::Relaxed);
+        in_time
+    }
+
     fn may_go(&self) -> bool {
         match self.in_flight.load(Ordering::Acquire) {
             0 => true,
@@ -314,6 +344,7 @@ fn count_records(bytes: &[u8]) -> Result<u32, ProposeError> {
 /// Hands entries over, each when it is its turn.
 async fn run(raft: RaftHandle, shared: Arc<Shared>, mut waiting: mpsc::Receiver<Queued>) {
     let mut carried = None;
+    let mut gathering = Gathering::default();
     loop {
         let first = match carried.take() {
             Some(first) => first,
@@ -323,7 +354,9 @@ async fn run(raft: RaftHandle, shared: Arc<Shared>, mut waiting: mpsc::Receiver<
             },
         };
         shared.turn().await;
+        let in_time = shared.gather(gathering.goal() - 1, &waiting).await;
         let (joined, left) = join(first, &mut waiting, shared.entry_bytes_max);
+        gathering.went(joined.len(), in_time);
         carried = left;
         let bytes: usize = joined.iter().map(Queued::bytes).sum();
         shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
