@@ -62,7 +62,7 @@ pub trait FieldValue: Sized {
     /// What to call it in an error.
     const KIND: &'static str;
 
-    fn parse(text: Text) -> Option<Self>;
+    fn parse(text: &Text) -> Option<Self>;
     fn write(&self, out: &mut String);
 }
 
@@ -86,7 +86,7 @@ impl<T: FieldValue> Slot for T {
 
     fn read(name: &'static str, text: Text) -> Result<Self, HeaderError> {
         let expected = <T as FieldValue>::KIND;
-        T::parse(text.clone()).ok_or(HeaderError::Illegal { name, value: text, expected })
+        T::parse(&text).ok_or(HeaderError::Illegal { name, value: text, expected })
     }
 
     fn write(&self, out: &mut String) -> bool {
@@ -104,7 +104,7 @@ impl<T: FieldValue> Slot for Option<T> {
 
     /// Empty text where none can be is as good as none: some clients write what they do not know so.
     fn read(name: &'static str, text: Text) -> Result<Self, HeaderError> {
-        match T::parse(text.clone()) {
+        match T::parse(&text) {
             Some(value) => Ok(Some(value)),
             None if text.is_empty() => Ok(None),
             None => T::read(name, text).map(Some),
@@ -119,8 +119,8 @@ impl<T: FieldValue> Slot for Option<T> {
 impl FieldValue for Text {
     const KIND: &'static str = "text";
 
-    fn parse(text: Text) -> Option<Self> {
-        Some(text)
+    fn parse(text: &Text) -> Option<Self> {
+        Some(text.clone())
     }
 
     fn write(&self, out: &mut String) {
@@ -133,7 +133,7 @@ macro_rules! integers {
         impl FieldValue for $integer {
             const KIND: &'static str = "whole number in range";
 
-            fn parse(text: Text) -> Option<Self> {
+            fn parse(text: &Text) -> Option<Self> {
                 text.parse().ok()
             }
 
@@ -151,7 +151,7 @@ macro_rules! positions {
         impl FieldValue for $position {
             const KIND: &'static str = "whole number in range";
 
-            fn parse(text: Text) -> Option<Self> {
+            fn parse(text: &Text) -> Option<Self> {
                 text.parse().ok().map($position)
             }
 
@@ -168,7 +168,7 @@ positions!(QueueId, QueueOffset, LogOffset, Timestamp);
 impl FieldValue for bool {
     const KIND: &'static str = "boolean";
 
-    fn parse(text: Text) -> Option<Self> {
+    fn parse(text: &Text) -> Option<Self> {
         Some(text.eq_ignore_ascii_case("true"))
     }
 

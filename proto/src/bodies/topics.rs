@@ -21,8 +21,8 @@ words! {
 impl FieldValue for TopicFilter {
     const KIND: &'static str = "SINGLE_TAG or MULTI_TAG";
 
-    fn parse(text: Text) -> Option<Self> {
-        Self::from_word(&text)
+    fn parse(text: &Text) -> Option<Self> {
+        Self::from_word(text)
     }
 
     fn write(&self, out: &mut String) {

@@ -18,8 +18,8 @@ words! {
 impl FieldValue for Boundary {
     const KIND: &'static str = "LOWER or UPPER";
 
-    fn parse(text: Text) -> Option<Self> {
-        Some(Self::from_word(&text).unwrap_or_default())
+    fn parse(text: &Text) -> Option<Self> {
+        Some(Self::from_word(text).unwrap_or_default())
     }
 
     fn write(&self, out: &mut String) {

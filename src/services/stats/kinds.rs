@@ -21,14 +21,16 @@ impl Kind {
     /// By the properties that a producer has set. It is asked for every message.
     pub fn of(properties: &str) -> Self {
         let (mut is_half, mut is_ordered, mut waits) = (false, false, false);
-        for (name, value) in Properties::new(properties.as_bytes()).iter() {
-            match &*name {
-                property::TRANSACTION_PREPARED => is_half = value == "true",
-                property::SHARDING_KEY => is_ordered = true,
-                property::DELAY_LEVEL
-                | property::TIMER_DELIVER_MS
-                | property::TIMER_DELAY_SECONDS
-                | property::TIMER_DELAY_MS => waits = true,
+        for (name, value) in Properties::new(properties.as_bytes()).pairs() {
+            match std::str::from_utf8(name) {
+                Ok(property::TRANSACTION_PREPARED) => is_half = value == b"true",
+                Ok(property::SHARDING_KEY) => is_ordered = true,
+                Ok(
+                    property::DELAY_LEVEL
+                    | property::TIMER_DELIVER_MS
+                    | property::TIMER_DELAY_SECONDS
+                    | property::TIMER_DELAY_MS,
+                ) => waits = true,
                 _ => {}
             }
         }

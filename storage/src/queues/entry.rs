@@ -171,14 +171,15 @@ pub(crate) struct Labels<'a> {
 impl<'a> Labels<'a> {
     pub fn of(record: &Record<'a>) -> Self {
         let mut labels = Self::default();
-        for (name, value) in record.properties.iter() {
-            match &*name {
-                property::TAGS => labels.tags = Some(value),
-                property::KEYS => labels.keys = Some(value),
-                property::UNIQUE_KEY => labels.unique_key = Some(value),
-                property::DELAY_LEVEL => labels.delay_level = Some(value),
-                _ => {}
-            }
+        for (name, value) in record.properties.pairs() {
+            let label = match std::str::from_utf8(name) {
+                Ok(property::TAGS) => &mut labels.tags,
+                Ok(property::KEYS) => &mut labels.keys,
+                Ok(property::UNIQUE_KEY) => &mut labels.unique_key,
+                Ok(property::DELAY_LEVEL) => &mut labels.delay_level,
+                _ => continue,
+            };
+            *label = Some(String::from_utf8_lossy(value));
         }
         labels
     }

@@ -69,7 +69,8 @@ impl<'a> Properties<'a> {
         }
     }
 
-    fn pairs(self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> {
+    /// As [`Self::iter`], before anything is made of the bytes: for those who look for a few names among many.
+    pub fn pairs(self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> {
         self.0.split(|byte| *byte == PAIR_END).filter_map(split_pair)
     }
 }
