@@ -4,16 +4,17 @@
 //! ```text
 //! queues FOLDER [QUEUES] [MESSAGES_PER_QUEUE] [ROUNDS] [RECORD_BYTES]
 //! ```
-//! Each case sends the same number of messages in all, each with a unique key, to each queue in turn: the first one of each queue
-//! makes it, and is counted apart. Prints one line a case, and the medians of the rates at the end.
+//! Each case sends the same number of messages in all, each with a unique key, to each queue in turn. The first one of each queue
+//! makes it, with its folder and its file, and is counted apart. Both cases send from equally many prepared messages, so that
+//! those who send cost the same. Prints one line a case, and the medians of the rates at the end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 use bytes::{Bytes, BytesMut};
 use ferrymq_proto::name::TopicName;
@@ -40,7 +41,8 @@ fn main() {
         |at: usize, default| arguments.get(at).map_or(default, |text| text.parse().expect("a number"));
     let folder = Path::new(arguments.first().expect("a folder")).join("queues-example");
     let (queues, each, rounds) = (number(1, 50_000), number(2, 60), number(3, 1));
-    let bench = Bench { folder, record_bytes: number(4, RECORD_BYTES), messages: queues * each };
+    let bench =
+        Bench { folder, record_bytes: number(4, RECORD_BYTES), messages: queues * each, samples: queues };
     let mut rates: BTreeMap<(usize, &str), Vec<f64>> = BTreeMap::new();
     for _ in 0..rounds {
         for queues in [FEW_QUEUES, queues] {
@@ -64,6 +66,7 @@ struct Bench {
     folder: PathBuf,
     record_bytes: usize,
     messages: usize,
+    samples: usize,
 }
 
 impl Bench {
@@ -78,22 +81,26 @@ impl Bench {
         let (mut appender, log_threads, derived, dispatcher) = open(&self.folder, false);
         let threads = DerivedThreads::start(&derived, dispatcher).unwrap();
         let mut stamper = Stamper::new(&derived).unwrap();
-        let templates: Vec<Bytes> = (0..queues).map(|queue| self.template(queue)).collect();
+        let samples = Samples::new(self.samples, queues, self.record_bytes);
         let mut send = |numbers: Range<usize>| {
-            let (begun, count) = (Instant::now(), numbers.len() as f64);
-            send(&mut appender, &mut stamper, &templates, numbers);
-            let appended = count / begun.elapsed().as_secs_f64();
+            let (begun, busy, count) = (Instant::now(), Busy::now(), numbers.len() as f64);
+            let rate = || count / begun.elapsed().as_secs_f64();
+            send(&mut appender, &mut stamper, &samples, numbers);
+            let appended = rate();
             assert!(derived.wait_dispatched(appender.log().written(), PATIENCE));
-            (appended, count / begun.elapsed().as_secs_f64(), begun.elapsed())
+            let dispatched = rate();
+            appender.log().flush().unwrap();
+            derived.flush().unwrap();
+            (appended, dispatched, rate(), Busy::now().since(&busy))
         };
-        let (_, first_rate, first_time) = send(0..queues);
+        let (appended, dispatched, made, busy) = send(0..queues);
         println!(
-            "{queues} queues: the first message of each in {first_time:.2?}, {first_rate:.0} a second, {}",
+            "{queues} queues, the first message of each: appended {appended:.0} a second, and dispatched {dispatched:.0}, and written {made:.0}, {}; {busy}",
             usage()
         );
-        let (appended, dispatched, time) = send(queues..self.messages);
+        let (appended, dispatched, written, busy) = send(queues..self.messages);
         println!(
-            "{queues} queues, {} messages: appended {appended:.0} a second, and dispatched in {time:.2?}, {dispatched:.0} a second, {}",
+            "{queues} queues, {} messages: appended {appended:.0} a second, and dispatched {dispatched:.0}, and written {written:.0}, {}; {busy}",
             self.messages - queues,
             usage()
         );
@@ -106,14 +113,12 @@ impl Bench {
         println!("{queues} queues: synced and closed in {:.2?}, {}", begun.elapsed(), usage());
         let rebuilt = reopen(&self.folder, queues, self.messages / queues, end);
         vec![
+            ("made", made),
             ("appended", appended),
             ("appended and dispatched", dispatched),
+            ("appended, dispatched and written", written),
             ("rebuilt", self.messages as f64 / rebuilt.as_secs_f64()),
         ]
-    }
-
-    fn template(&self, queue: usize) -> Bytes {
-        template(queue, self.record_bytes)
     }
 }
 
@@ -166,20 +171,16 @@ fn open(folder: &Path, rebuild: bool) -> (Appender, LogThreads, Derived, Dispatc
 }
 
 fn name(queue: usize) -> (TopicName, QueueId) {
-    let topic = TopicName::parse(&format!("topic-{}", queue / QUEUES_PER_TOPIC)).unwrap();
+    let topic = TopicName::parse(&format!("topic-{:06}", queue / QUEUES_PER_TOPIC)).unwrap();
     (topic, QueueId((queue % QUEUES_PER_TOPIC) as i32))
 }
 
 /// One message to each queue in turn, in batches.
-fn send(appender: &mut Appender, stamper: &mut Stamper, templates: &[Bytes], numbers: Range<usize>) {
-    let mut batch = BytesMut::with_capacity(BATCH * templates[0].len());
+fn send(appender: &mut Appender, stamper: &mut Stamper, samples: &Samples, numbers: Range<usize>) {
+    let mut batch = BytesMut::with_capacity(BATCH * samples.record_bytes());
     let end = numbers.end;
     for number in numbers {
-        let template = &templates[number % templates.len()];
-        batch.extend_from_slice(template);
-        // The unique key is the last thing in a record.
-        let key_at = batch.len() - 9;
-        batch[key_at..key_at + 8].copy_from_slice(format!("{number:08x}").as_bytes());
+        samples.write(number, &mut batch);
         if (number + 1) % BATCH == 0 || number + 1 == end {
             let done = stamper.append(appender, &mut batch, Timestamp(1_700_000_000_000));
             assert!(done.error.is_none(), "{:?}", done.error);
@@ -189,7 +190,52 @@ fn send(appender: &mut Appender, stamper: &mut Stamper, templates: &[Bytes], num
     }
 }
 
-fn template(queue: usize, record_bytes: usize) -> Bytes {
+/// Prepared messages, without the body that all have in common: they would take more memory than what is measured.
+struct Samples {
+    count: usize,
+    /// What stands before the body of each message, and what stands behind it.
+    heads: Vec<u8>,
+    body: Vec<u8>,
+    tails: Vec<u8>,
+}
+
+/// What stands before the body of a record.
+const HEAD_BYTES: usize = 88;
+
+impl Samples {
+    fn new(count: usize, queues: usize, record_bytes: usize) -> Self {
+        let mut samples = Self { count, heads: Vec::new(), body: Vec::new(), tails: Vec::new() };
+        for number in 0..count {
+            let (record, body_bytes) = sample(number % queues, record_bytes);
+            let (body, tail) = record[HEAD_BYTES..].split_at(body_bytes);
+            samples.heads.extend(&record[..HEAD_BYTES]);
+            samples.tails.extend(tail);
+            samples.body = body.to_vec();
+        }
+        samples
+    }
+
+    fn record_bytes(&self) -> usize {
+        self.body.len() + (self.heads.len() + self.tails.len()) / self.count
+    }
+
+    fn write(&self, number: usize, out: &mut BytesMut) {
+        let sample = number % self.count;
+        let of = |all: &[u8]| {
+            let bytes = all.len() / self.count;
+            sample * bytes..(sample + 1) * bytes
+        };
+        out.extend_from_slice(&self.heads[of(&self.heads)]);
+        out.extend_from_slice(&self.body);
+        out.extend_from_slice(&self.tails[of(&self.tails)]);
+        // The unique key is the last thing in a record.
+        let key_at = out.len() - 9;
+        out[key_at..key_at + 8].copy_from_slice(format!("{number:08x}").as_bytes());
+    }
+}
+
+/// A record, and how long its body is: the same for all queues.
+fn sample(queue: usize, record_bytes: usize) -> (BytesMut, usize) {
     let host = std::net::SocketAddr::from(([127, 0, 0, 1], 10911));
     let (topic, queue_id) = name(queue);
     let mut properties = PropertyList::new();
@@ -209,10 +255,11 @@ fn template(queue: usize, record_bytes: usize) -> Bytes {
     };
     let mut bytes = BytesMut::new();
     let overhead = record.encode(record_bytes, &mut bytes).unwrap();
-    record.body = vec![7; record_bytes - overhead].into();
+    let body_bytes = record_bytes - overhead;
+    record.body = vec![7; body_bytes].into();
     bytes.clear();
     record.encode(record_bytes, &mut bytes).unwrap();
-    bytes.freeze()
+    (bytes, body_bytes)
 }
 
 fn usage() -> String {
@@ -223,4 +270,42 @@ fn usage() -> String {
     };
     let files = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     format!("RSS {} MiB (peak {}), {files} open files", of("VmRSS"), of("VmHWM"))
+}
+
+/// How long each thread has worked, in seconds: what a figure cost, also where others took the time.
+struct Busy(BTreeMap<String, f64>);
+
+/// Of the times in `/proc`.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+impl Busy {
+    fn now() -> Self {
+        let mut times: BTreeMap<String, f64> = BTreeMap::new();
+        for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            let Some((name, rest)) = stat.split_once('(').and_then(|(_, rest)| rest.split_once(") ")) else {
+                continue;
+            };
+            // Of user and system, as the words 14 and 15 of the line.
+            let ticks: f64 =
+                rest.split(' ').skip(11).take(2).filter_map(|word| word.parse::<f64>().ok()).sum();
+            *times.entry(name.to_owned()).or_default() += ticks / TICKS_PER_SECOND;
+        }
+        Self(times)
+    }
+
+    fn since(mut self, earlier: &Self) -> Self {
+        for (name, time) in &mut self.0 {
+            *time -= earlier.0.get(name).copied().unwrap_or_default();
+        }
+        self.0.retain(|_, time| *time > 0.0);
+        self
+    }
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> = self.0.iter().map(|(name, time)| format!("{name} {time:.2} s")).collect();
+        write!(f, "work of {}", parts.join(", "))
+    }
 }

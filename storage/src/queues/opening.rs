@@ -4,7 +4,8 @@
 //! lie entries that a crash left, with holes between them, which are dispatched once more. So one search tells the end, and it
 //! begins where the checkpoint knows the end to have been.
 //!
-//! While everything is dispatched anew, only entries of records that the log has dropped are trusted, and all behind them goes.
+//! While everything is dispatched anew, only entries of records that the log has dropped are trusted. All behind them is written
+//! over, and what is left of it goes at the end.
 
 use std::sync::Arc;
 
@@ -65,8 +66,22 @@ impl Shared {
             self.empty_contents(queue, &mut contents, floor.unwrap_or_default())?;
             return Ok(contents);
         };
+        contents.floor = floor;
+        contents.has_old_entries = true;
+        Ok(contents)
+    }
+
+    /// Takes away what of a queue's files was not made anew. To write over the rest costs far less than to remove files and make
+    /// them again.
+    pub(super) fn remove_old_entries(
+        &self,
+        queue: &Queue,
+        contents: &mut Contents,
+    ) -> Result<(), QueueError> {
+        if !contents.has_old_entries {
+            return Ok(());
+        }
         let base = self.files.base(contents.written);
-        // To cut off all of a file costs far more than to make it anew.
         let mut behind = base;
         if contents.written > base {
             self.files.cut(&queue.place, base, contents.written)?;
@@ -77,8 +92,8 @@ impl Shared {
             self.files.remove(&queue.place, behind)?;
             behind = self.files.next_base(behind);
         }
-        contents.floor = floor;
-        Ok(contents)
+        contents.has_old_entries = false;
+        Ok(())
     }
 
     /// The trusted entries of these files. `None` when there are no files.

@@ -43,6 +43,8 @@ pub(super) struct Contents {
     /// How far the queue reached when its files were still whole. They are made anew, and may not get there if the log has
     /// dropped those records; but no offset is given twice.
     pub floor: Option<QueueOffset>,
+    /// What lies from `written` on in the files is of before: they are made anew.
+    pub has_old_entries: bool,
     /// The first entry whose record is in a log that starts there.
     min: Option<(LogOffset, QueueOffset)>,
     is_dirty: bool,

@@ -74,11 +74,14 @@ impl Queues {
         self.shared.census().clone()
     }
 
-    /// Opens every queue, and from now on trusts what is in the files.
+    /// Takes away what was not made anew, and from now on trusts what is in the files.
     pub(crate) fn end_rebuild(&self) -> Result<(), QueueError> {
         for topic in self.topics()? {
-            for queue in self.queues_of(&topic)? {
-                self.range(&topic, queue)?;
+            for id in self.queues_of(&topic)? {
+                let Some(queue) = self.shared.find(&topic, id)? else { continue };
+                // If the queue was removed, so were its files.
+                let _ =
+                    queue.with(&self.shared, |contents| self.shared.remove_old_entries(&queue, contents))?;
             }
         }
         self.shared.rebuilding.store(false, Ordering::Release);

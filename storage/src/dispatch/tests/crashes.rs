@@ -35,6 +35,8 @@ enum Operation {
     Drop,
     Restart {
         in_order: bool,
+        /// Makes all anew from the log.
+        rebuild: bool,
     },
 }
 
@@ -63,7 +65,7 @@ fn operations(seed: u64) -> Vec<Operation> {
         76..84 => Operation::Flush,
         84..91 => Operation::Sync,
         91..94 => Operation::Drop,
-        roll => Operation::Restart { in_order: roll % 2 == 0 },
+        roll => Operation::Restart { in_order: roll % 2 == 0, rebuild: roll >= 98 },
     };
     (0..OPERATIONS).map(operation).collect()
 }
@@ -101,14 +103,14 @@ fn run(disk: &SimulatedDisk, layout: Layout, operations: &[Operation], flush: fn
                 let _ = open_store.log().drop_before(LogOffset(synced.0 / 2));
                 let _ = open_store.derived.drop_before(open_store.log().start());
             }
-            Operation::Restart { in_order } => {
+            Operation::Restart { in_order, rebuild } => {
                 let last = store.take();
                 if let Some(mut store) = last.filter(|_| *in_order)
                     && store.catch_up().is_ok()
                 {
                     let _ = store.close();
                 }
-                match open(disk, layout, 1, false) {
+                match open(disk, layout, 1, *rebuild) {
                     Ok(opened) => store = Some(opened),
                     Err(error) => assert!(disk.has_crashed(), "no power was lost, but it {error}"),
                 }
