@@ -12,8 +12,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::IoSlice;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -28,6 +29,8 @@ const RECORD_BYTES: usize = 1024;
 const WRITERS: [usize; 4] = [1, 8, 64, 256];
 /// Records that one write takes at most: those that wait.
 const BATCH_MAX: usize = 64;
+/// That writers share, when they write directly.
+const THREADS: usize = 2;
 /// Of the length of a segment, for plain writes.
 const PLAIN_FILES: u64 = 8;
 /// Of the log that is read.
@@ -125,6 +128,7 @@ impl Bench {
             figures.note(&with, self.plain((batch.round() as usize).max(1), false));
             figures.compare(&case, &with);
             figures.compare(&case, &cached(1));
+            self.direct_appends(writers, figures);
         }
         figures.note(synced, self.plain(1, true));
         for writers in WRITERS {
@@ -137,6 +141,15 @@ impl Bench {
                 figures.compare(&case, "the log, fsync,        1 writers");
             }
         }
+    }
+
+    fn direct_appends(&self, writers: usize, figures: &mut Figures) {
+        let case = format!("the log, page cache, {writers:3} writers directly");
+        figures.note(&case, self.direct(writers));
+        let each = (writers / THREADS).clamp(1, BATCH_MAX);
+        let with = format!("plain pwrite as of {writers:3} writers directly");
+        figures.note(&with, self.plain(each, false));
+        figures.compare(&case, &with);
     }
 
     /// Writes into files that have their room already, as segments have, and each byte of them once: to write what is in memory
@@ -211,6 +224,36 @@ impl Bench {
         drop(threads);
         appender.close().unwrap();
         (rate, counted.0 / counted.1)
+    }
+
+    /// Each writer appends under the lock of the appender, as classic mode does: nobody wakes another thread. Writers that share a
+    /// thread have their records written together.
+    fn direct(&self, writers: usize) -> f64 {
+        let appender = Mutex::new(open(self.fresh(), FlushMode::Async));
+        let threads = LogThreads::start(appender.lock().unwrap().log()).unwrap();
+        let each = (writers / THREADS).clamp(1, BATCH_MAX);
+        let begun = Instant::now();
+        let write = || {
+            let (mut batch, acknowledged) = (Batch::new(each), Arc::new(AtomicUsize::new(0)));
+            while begun.elapsed() < self.time {
+                let mut appender = appender.lock().unwrap();
+                let end = batch.append(&mut appender, each);
+                let acknowledged = Arc::clone(&acknowledged);
+                let done = move |result: Result<(), _>| {
+                    let _ = result.map(|()| acknowledged.fetch_add(each, Ordering::Relaxed));
+                };
+                appender.log().acknowledge(end, Box::new(done));
+            }
+            acknowledged.load(Ordering::Relaxed)
+        };
+        let count: usize = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..THREADS.min(writers)).map(|_| scope.spawn(&write)).collect();
+            running.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        let rate = count as f64 / begun.elapsed().as_secs_f64();
+        drop(threads);
+        appender.into_inner().unwrap().close().unwrap();
+        rate
     }
 
     fn reads(&self, figures: &mut Figures) {
