@@ -247,7 +247,7 @@ impl Bench {
             acknowledged.load(Ordering::Relaxed)
         };
         let count: usize = std::thread::scope(|scope| {
-            let running: Vec<_> = (0..THREADS.min(writers)).map(|_| scope.spawn(&write)).collect();
+            let running: Vec<_> = (0..THREADS.min(writers)).map(|_| scope.spawn(write)).collect();
             running.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         let rate = count as f64 / begun.elapsed().as_secs_f64();

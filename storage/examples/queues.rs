@@ -11,7 +11,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fmt, fs};
@@ -31,6 +32,10 @@ const RECORD_BYTES: usize = 1024;
 const BATCH: usize = 64;
 const QUEUES_PER_TOPIC: usize = 50;
 const FEW_QUEUES: usize = 16;
+/// The argument that makes this program measure one case.
+const CASE: &str = "--case";
+/// Before a figure of a case.
+const RATE: &str = "rate ";
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(3600);
 const BOOT: BootId = BootId([1; 16]);
@@ -41,18 +46,25 @@ fn main() {
         |at: usize, default| arguments.get(at).map_or(default, |text| text.parse().expect("a number"));
     let folder = Path::new(arguments.first().expect("a folder")).join("queues-example");
     let (queues, each, rounds) = (number(1, 50_000), number(2, 60), number(3, 1));
-    let bench =
-        Bench { folder, record_bytes: number(4, RECORD_BYTES), messages: queues * each, samples: queues };
-    let mut rates: BTreeMap<(usize, &str), Vec<f64>> = BTreeMap::new();
-    bench.remove_all();
+    let record_bytes = number(4, RECORD_BYTES);
+    let case = Case { samples: queues, record_bytes, messages: queues * each };
+    if let Some(at) = arguments.iter().position(|argument| argument == CASE) {
+        return case.run(&folder, number(at + 1, queues));
+    }
+    let mut rates: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
+    drop(fs::remove_dir_all(&folder));
     for round in 0..rounds {
         for queues in [FEW_QUEUES, queues] {
-            for (name, rate) in bench.run(round, queues) {
+            // A folder that is new: ext4 takes far longer to make a file where it has just removed others. So only the log goes
+            // before the end.
+            let folder = folder.join(format!("{round}-{queues}"));
+            for (name, rate) in measured_alone([case.samples, each, 1, record_bytes], &folder, queues) {
                 rates.entry((queues, name)).or_default().push(rate);
             }
+            drop(fs::remove_dir_all(folder.join("queues-example").join("commitlog")));
         }
     }
-    bench.remove_all();
+    drop(fs::remove_dir_all(&folder));
     for ((queues, name), mut rates) in rates {
         rates.sort_by(f64::total_cmp);
         let (low, middle, high) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
@@ -62,30 +74,34 @@ fn main() {
     }
 }
 
-struct Bench {
-    folder: PathBuf,
+/// Measures one case in a process of its own, whose memory is only that of the case.
+fn measured_alone(arguments: [usize; 4], folder: &Path, queues: usize) -> Vec<(String, f64)> {
+    fs::create_dir_all(folder).unwrap();
+    rustix::fs::sync();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.arg(folder).args(arguments.map(|number| number.to_string())).args([CASE, &queues.to_string()]);
+    let output = child.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{:?}", output.status);
+    let mut rates = Vec::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        match line.strip_prefix(RATE).and_then(|figure| figure.split_once(' ')) {
+            Some((rate, name)) => rates.push((name.to_owned(), rate.parse().unwrap())),
+            None => println!("{line}"),
+        }
+    }
+    rates
+}
+
+/// One of those that are compared.
+struct Case {
     record_bytes: usize,
     messages: usize,
     samples: usize,
 }
 
-impl Bench {
-    fn remove_all(&self) {
-        drop(fs::remove_dir_all(&self.folder));
-    }
-
-    /// The folder of a case, which is new: ext4 takes far longer to make a file where it has just removed others. So only the log
-    /// goes before the end.
-    fn folder(&self, round: usize, queues: usize) -> PathBuf {
-        let folder = self.folder.join(format!("{round}-{queues}"));
-        drop(fs::create_dir_all(&folder));
-        rustix::fs::sync();
-        folder
-    }
-
-    fn run(&self, round: usize, queues: usize) -> Vec<(&'static str, f64)> {
-        let folder = self.folder(round, queues);
-        let (mut appender, log_threads, derived, dispatcher) = open(&folder, false);
+impl Case {
+    fn run(&self, folder: &Path, queues: usize) {
+        let (mut appender, log_threads, derived, dispatcher) = open(folder, false);
         let threads = DerivedThreads::start(&derived, dispatcher).unwrap();
         let mut stamper = Stamper::new(&derived).unwrap();
         let samples = Samples::new(self.samples, queues, self.record_bytes);
@@ -118,15 +134,16 @@ impl Bench {
         drop((derived, log_threads, stamper));
         appender.close().unwrap();
         println!("{queues} queues: synced and closed in {:.2?}, {}", begun.elapsed(), usage());
-        let rebuilt = reopen(&folder, queues, self.messages / queues, end);
-        drop(fs::remove_dir_all(folder.join("commitlog")));
-        vec![
+        let rebuilt = reopen(folder, queues, self.messages / queues, end);
+        for (name, rate) in [
             ("made", made),
             ("appended", appended),
             ("appended and dispatched", dispatched),
             ("appended, dispatched and written", written),
             ("rebuilt", self.messages as f64 / rebuilt.as_secs_f64()),
-        ]
+        ] {
+            println!("{RATE}{rate} {name}");
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! How long a start takes with a large store, after an end in order and after a process was killed.
+//! How long a start takes with a large store, after an end in order and after a process was killed; and with the segments of
+//! another broker, whose log is walked as a whole, and all derived from it.
 //!
 //! ```text
 //! start FOLDER [GIBIBYTES] [ROUNDS]
@@ -48,6 +49,8 @@ fn main() {
         assert!(!killed.success(), "the child has killed itself");
         start(&folder, LastStop::Process);
         start(&folder, LastStop::InOrder);
+        keep_segments(&folder);
+        start(&folder, LastStop::New);
     }
     drop(fs::remove_dir_all(&folder));
 }
@@ -61,11 +64,28 @@ fn start(folder: &Path, expected: LastStop) {
     assert_eq!(last_stop, expected);
     let bytes = appender.log().written().0 - appender.log().start().0;
     let gibibytes = bytes as f64 / f64::from(1 << 30);
-    println!("{gibibytes:.1} GiB, last stop {last_stop:?}: opened in {opened:.2?}, served in {served:.2?}");
+    let rate = |time: Duration| bytes as f64 / 1e9 / time.as_secs_f64();
+    println!(
+        "{gibibytes:.1} GiB, last stop {last_stop:?}: opened in {opened:.2?} ({:.2} GB/s), served in {served:.2?} ({:.2} GB/s)",
+        rate(opened),
+        rate(served)
+    );
     drop(dispatcher);
     derived.close().unwrap();
     drop(derived);
     appender.close().unwrap();
+}
+
+/// Leaves of a store what another broker's has too.
+fn keep_segments(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.file_name().is_some_and(|name| name == "commitlog") {
+            true => {}
+            false if path.is_dir() => fs::remove_dir_all(path).unwrap(),
+            false => fs::remove_file(path).unwrap(),
+        }
+    }
 }
 
 fn open(folder: &Path) -> (Appender, LastStop, Derived, Dispatcher) {

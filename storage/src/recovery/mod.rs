@@ -156,6 +156,8 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
     }
     let files = StoreFiles::within(&settings.folder);
     let lock = lock(&*disk, &files)?;
+    // A process may have ended before the names of what it made here could outlive a power loss.
+    disk.sync_folder(&files.folder).map_err(failed_at(&files.folder))?;
     let keeper = lock.keeper().map_err(failed_at(&files.lock))?;
     let (meta, stored, last_stop) = open_meta(&*disk, &files, &settings, keeper)?;
     let survey = Survey::take(&*disk, &files, &stored)?;

@@ -1,7 +1,8 @@
 //! Every crash point: the power fails in the midst of each single change that a script makes to the disk, and again in the midst
 //! of the recovery. Which of the unsynced writes survive is drawn anew for each image.
 //!
-//! `FERRYMQ_CRASH_IMAGES` says how many images to try for each layout; see [`IMAGES`].
+//! `FERRYMQ_CRASH_IMAGES` says how many images to try for each layout; see [`IMAGES`]. `FERRYMQ_CRASH_SEED` is the first
+//! script.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::time::Instant;
 
 use ferrymq_proto::position::LogOffset;
 
+use super::nightly;
 use super::rig::*;
 use crate::disk::SimulatedDisk;
 use crate::disk::simulated::{Dice, Lie};
@@ -266,15 +268,19 @@ fn try_images(layout: Layout, seed: u64, images: usize, lie: Option<(Lie, &str)>
 }
 
 fn try_layout(layout: Layout) {
-    let wanted = std::env::var("FERRYMQ_CRASH_IMAGES").ok().and_then(|images| images.parse().ok());
-    let wanted = wanted.unwrap_or(IMAGES);
+    let wanted = nightly::images("FERRYMQ_CRASH_IMAGES", IMAGES);
     let begun = Instant::now();
-    let (mut tried, mut seed) = (0, 0);
+    let first = nightly::first_seed();
+    let (mut tried, mut seed) = (0, first);
     while tried < wanted {
         tried += try_images(layout, seed, IMAGES, None).unwrap_or_else(|error| panic!("{error}"));
         seed += 1;
     }
-    println!("{layout:?}: {tried} crash images of {seed} scripts in {:.1?}", begun.elapsed());
+    println!(
+        "{layout:?}: {tried} crash images of scripts {first} to {} in {:.1?}",
+        seed - 1,
+        begun.elapsed()
+    );
 }
 
 #[test]

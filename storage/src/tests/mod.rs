@@ -6,6 +6,7 @@ mod crashes;
 mod flips;
 mod full_disk;
 mod model;
+pub mod nightly;
 mod resets;
 pub mod rig;
 mod scripts;

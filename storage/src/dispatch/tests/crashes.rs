@@ -3,7 +3,8 @@
 //!
 //! Whatever is found then must answer as if all of it was just made from the log.
 //!
-//! `FERRYMQ_DERIVED_CRASH_IMAGES` says how many images to try for each layout; see [`IMAGES`].
+//! `FERRYMQ_DERIVED_CRASH_IMAGES` says how many images to try for each layout; see [`IMAGES`]. `FERRYMQ_CRASH_SEED` is the first
+//! script.
 
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use super::rig::*;
 use crate::disk::SimulatedDisk;
 use crate::disk::simulated::Dice;
 use crate::dispatch::*;
+use crate::tests::nightly;
 use crate::*;
 
 /// Of each layout, without the variable.
@@ -205,15 +207,19 @@ fn flush(derived: &Derived) {
 }
 
 fn try_layout(layout: Layout) {
-    let wanted = std::env::var("FERRYMQ_DERIVED_CRASH_IMAGES").ok().and_then(|images| images.parse().ok());
-    let wanted = wanted.unwrap_or(IMAGES);
+    let wanted = nightly::images("FERRYMQ_DERIVED_CRASH_IMAGES", IMAGES);
     let begun = Instant::now();
-    let (mut tried, mut seed) = (0, 0);
+    let first = nightly::first_seed();
+    let (mut tried, mut seed) = (0, first);
     while tried < wanted {
         tried += try_images(layout, seed, IMAGES / 4, flush).unwrap_or_else(|error| panic!("{error}"));
         seed += 1;
     }
-    println!("{layout:?}: {tried} crash images of {seed} scripts in {:.1?}", begun.elapsed());
+    println!(
+        "{layout:?}: {tried} crash images of scripts {first} to {} in {:.1?}",
+        seed - 1,
+        begun.elapsed()
+    );
 }
 
 #[test]
