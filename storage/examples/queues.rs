@@ -32,8 +32,9 @@ const RECORD_BYTES: usize = 1024;
 const BATCH: usize = 64;
 const QUEUES_PER_TOPIC: usize = 50;
 const FEW_QUEUES: usize = 16;
-/// The argument that makes this program measure one case.
-const CASE: &str = "--case";
+/// The arguments that make this program measure one case: what is sent, and what was sent before.
+const SEND: &str = "--send";
+const REOPEN: &str = "--reopen";
 /// Before a figure of a case.
 const RATE: &str = "rate ";
 /// Far more than anything here takes.
@@ -48,8 +49,10 @@ fn main() {
     let (queues, each, rounds) = (number(1, 50_000), number(2, 60), number(3, 1));
     let record_bytes = number(4, RECORD_BYTES);
     let case = Case { samples: queues, record_bytes, messages: queues * each };
-    if let Some(at) = arguments.iter().position(|argument| argument == CASE) {
-        return case.run(&folder, number(at + 1, queues));
+    for (stage, run) in [(SEND, Case::send as fn(&Case, &Path, usize)), (REOPEN, Case::reopen)] {
+        if let Some(at) = arguments.iter().position(|argument| argument == stage) {
+            return run(&case, &folder, number(at + 1, queues));
+        }
     }
     let mut rates: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
     drop(fs::remove_dir_all(&folder));
@@ -58,8 +61,11 @@ fn main() {
             // A folder that is new: ext4 takes far longer to make a file where it has just removed others. So only the log goes
             // before the end.
             let folder = folder.join(format!("{round}-{queues}"));
-            for (name, rate) in measured_alone([case.samples, each, 1, record_bytes], &folder, queues) {
-                rates.entry((queues, name)).or_default().push(rate);
+            for stage in [SEND, REOPEN] {
+                let arguments = [case.samples, each, 1, record_bytes].map(|number| number.to_string());
+                for (name, rate) in measured_alone(&arguments, stage, &folder, queues) {
+                    rates.entry((queues, name)).or_default().push(rate);
+                }
             }
             drop(fs::remove_dir_all(folder.join("queues-example").join("commitlog")));
         }
@@ -74,12 +80,12 @@ fn main() {
     }
 }
 
-/// Measures one case in a process of its own, whose memory is only that of the case.
-fn measured_alone(arguments: [usize; 4], folder: &Path, queues: usize) -> Vec<(String, f64)> {
+/// Measures a stage of one case in a process of its own, whose memory is only what that takes.
+fn measured_alone(arguments: &[String], stage: &str, folder: &Path, queues: usize) -> Vec<(String, f64)> {
     fs::create_dir_all(folder).unwrap();
     rustix::fs::sync();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.arg(folder).args(arguments.map(|number| number.to_string())).args([CASE, &queues.to_string()]);
+    child.arg(folder).args(arguments).args([stage, &queues.to_string()]);
     let output = child.stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "{:?}", output.status);
     let mut rates = Vec::new();
@@ -100,7 +106,7 @@ struct Case {
 }
 
 impl Case {
-    fn run(&self, folder: &Path, queues: usize) {
+    fn send(&self, folder: &Path, queues: usize) {
         let (mut appender, log_threads, derived, dispatcher) = open(folder, false);
         let threads = DerivedThreads::start(&derived, dispatcher).unwrap();
         let mut stamper = Stamper::new(&derived).unwrap();
@@ -127,34 +133,36 @@ impl Case {
             self.messages - queues,
             usage()
         );
-        let end = appender.log().written();
         let begun = Instant::now();
         drop(threads);
         derived.close().unwrap();
         drop((derived, log_threads, stamper));
         appender.close().unwrap();
         println!("{queues} queues: synced and closed in {:.2?}, {}", begun.elapsed(), usage());
-        let rebuilt = reopen(folder, queues, self.messages / queues, end);
         for (name, rate) in [
             ("made", made),
             ("appended", appended),
             ("appended and dispatched", dispatched),
             ("appended, dispatched and written", written),
-            ("rebuilt", self.messages as f64 / rebuilt.as_secs_f64()),
         ] {
             println!("{RATE}{rate} {name}");
         }
     }
+
+    fn reopen(&self, folder: &Path, queues: usize) {
+        read_all(folder, queues, self.messages / queues);
+        let rebuilt = rebuild(folder, queues);
+        println!("{RATE}{} rebuilt", self.messages as f64 / rebuilt.as_secs_f64());
+    }
 }
 
-fn reopen(folder: &Path, queues: usize, each: usize, end: LogOffset) -> Duration {
-    read_all(folder, queues, each);
+fn rebuild(folder: &Path, queues: usize) -> Duration {
     let begun = Instant::now();
     let (appender, log_threads, derived, mut dispatcher) = open(folder, true);
     dispatcher.run_to_confirmed().unwrap();
     derived.flush().unwrap();
     let time = begun.elapsed();
-    let rate = end.0 as f64 / time.as_secs_f64() / 1e9;
+    let rate = appender.log().written().0 as f64 / time.as_secs_f64() / 1e9;
     println!("{queues} queues: all made anew in {time:.2?}, {rate:.2} GB/s of the log, {}", usage());
     drop((appender, log_threads));
     time
