@@ -19,6 +19,7 @@ use crate::services::arrivals::Arrivals;
 use crate::services::assignment::Assignment;
 use crate::services::clients::Clients;
 use crate::services::consumption::Consumption;
+use crate::services::courier::Courier;
 use crate::services::delays::Delays;
 use crate::services::filters::Filters;
 use crate::services::groups::Groups;
@@ -66,6 +67,8 @@ pub struct Broker {
     pub arrivals: Arc<Arrivals>,
     pub transactions: Arc<Transactions>,
     pub replies: Replies,
+    /// In a group that elects its leader: what brings messages there.
+    pub courier: Option<Arc<Courier>>,
     /// Of the threads that serve clients.
     pub runtime: Handle,
 }

@@ -35,6 +35,7 @@ use crate::services::arrivals;
 use crate::services::assignment::Assignment;
 use crate::services::clients::Clients;
 use crate::services::consumption::Consumption;
+use crate::services::courier::Courier;
 use crate::services::delays::timers::TimerSettings;
 use crate::services::delays::{self, Delays, Saving};
 use crate::services::filters::Filters;
@@ -412,7 +413,16 @@ fn assemble(
         arrivals: waking.arrivals,
         transactions,
         replies,
+        courier: courier(config, address),
     })
+}
+
+fn courier(config: &BrokerConfig, address: SocketAddr) -> Option<Arc<Courier>> {
+    let name_servers = name_servers(config);
+    let may_have_others = matches!(config.mode, Mode::Raft(_)) && !name_servers.is_empty();
+    let (cluster, broker) = (config.identity.cluster.to_string(), config.identity.name.to_string());
+    let own = format!("{}:{}", config.identity.host, address.port());
+    may_have_others.then(|| Arc::new(Courier::new(cluster.into(), broker.into(), own, name_servers)))
 }
 
 fn timer_settings(config: &BrokerConfig) -> TimerSettings {

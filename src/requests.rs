@@ -74,6 +74,8 @@ pub enum Lane {
 pub enum Role {
     /// Only the one that takes writes.
     Leader,
+    /// The same; another node of its group carries it there.
+    Carried,
     /// Only the one that knows that it is the one: older answers would do harm.
     Current,
     Any,
@@ -103,18 +105,18 @@ macro_rules! requests {
 }
 
 requests! {
-    SEND_MESSAGE_V2                     Leader Kept produce::send_short;
-    SEND_BATCH_MESSAGE                  Leader Kept produce::send_short;
-    SEND_MESSAGE                        Leader Kept produce::send;
+    SEND_MESSAGE_V2                     Carried Kept produce::send_short;
+    SEND_BATCH_MESSAGE                  Carried Kept produce::send_short;
+    SEND_MESSAGE                        Carried Kept produce::send;
     PULL_MESSAGE                        Any    Kept pull::pull;
     LITE_PULL_MESSAGE                   Any    Kept pull::pull;
-    END_TRANSACTION                     Leader Kept transactions::end;
+    END_TRANSACTION                     Carried Kept transactions::end;
     SEND_REPLY_MESSAGE_V2               Leader Kept replies::send_short;
     SEND_REPLY_MESSAGE                  Leader Kept replies::send;
     UPDATE_CONSUMER_OFFSET              Current Kept offsets::commit;
     HEART_BEAT                          Any    Kept clients::heartbeat;
-    CONSUMER_SEND_MSG_BACK              Leader Task retries::send_back;
-    RECALL_MESSAGE                      Leader Task recall::recall;
+    CONSUMER_SEND_MSG_BACK              Carried Task retries::send_back;
+    RECALL_MESSAGE                      Carried Task recall::recall;
     LOCK_BATCH_MQ                       Current Task locks::lock;
     UNLOCK_BATCH_MQ                     Leader Task locks::unlock;
     GET_CONSUMER_LIST_BY_GROUP          Any    Now  clients::list_consumers;

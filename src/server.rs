@@ -51,11 +51,14 @@ impl Service for Counter {
             return refuse(call, Refusal::NotSupported(code));
         };
         let may_serve = match row.role {
-            Role::Leader => self.broker.writer.is_leader(),
+            Role::Leader | Role::Carried => self.broker.writer.is_leader(),
             Role::Current => self.broker.writer.is_current(),
             Role::Any => true,
         };
         if !may_serve {
+            if let (Role::Carried, Some(courier)) = (row.role, &self.broker.courier) {
+                return courier.carry(call);
+            }
             return refuse(call, Refusal::NotStored(NotStored::NotLeader));
         }
         match row.lane {

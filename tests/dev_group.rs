@@ -125,11 +125,53 @@ fn topics_and_messages(dev: &Dev) {
     dev.ok("topic update orders --permission r");
     assert_ne!(dev.code("topic produce orders four"), 0, "it may only be read");
     dev.ok("topic update orders --permission rw");
+    resending(dev);
+    apaches_verbs(dev);
     assert_eq!(dev.code("topic delete orders"), 5, "not without --yes");
     assert_eq!(dev.code("topic describe nothing"), 6);
     dev.ok("topic create brief");
     dev.ok("topic delete brief --yes");
     assert_eq!(dev.code("topic describe brief"), 6);
+}
+
+/// To one consumer of a group: `push-to-consumer` of the interop suite, with an official client.
+fn resending(dev: &Dev) {
+    dev.ok("topic create again --queues 1");
+    until("the route", || dev.code("topic route again") == 0);
+    let sent = dev.ok("topic produce again once --key k5");
+    let id = sent.lines().nth(1).unwrap().split_whitespace().nth(3).unwrap().to_owned();
+    assert_eq!(dev.code(&format!("message resend {id} --topic again")), 5, "not without --yes");
+    assert_eq!(dev.code(&format!("message resend {id}")), 2, "which topic?");
+    assert_eq!(dev.code("message resend ABCD --topic again --yes"), 6);
+    assert_eq!(dev.code(&format!("message resend {id} --topic again --group nobody")), 6);
+    dev.ok(&format!("message resend {id} --topic again --yes"));
+    until("both are there", || dev.ok("topic consume again") == "once\nonce\n");
+    let again = dev.ok("topic peek again -o json");
+    assert_eq!((again.matches(&id).count(), again.matches("\"k5\"").count()), (2, 2), "{again}");
+}
+
+/// `ferrymq admin`: what each verb prints, `mqadmin-own` of the interop suite compares with Apache's.
+fn apaches_verbs(dev: &Dev) {
+    let listed = dev.ok("admin clusterList");
+    assert_eq!(listed.matches("DefaultCluster").count(), 3, "{listed}");
+    assert!(dev.ok("admin topicList").lines().any(|topic| topic == "orders"));
+    dev.ok("admin updateTopic -t by-admin -c DefaultCluster -r 2 -w 2");
+    until("the route", || dev.code("admin topicRoute -t by-admin") == 0);
+    dev.ok("admin sendMessage -t by-admin -p hello -k k7");
+    until("it is found", || dev.code("admin queryMsgByKey -t by-admin -k k7") == 0);
+    assert!(dev.ok("admin printMsg -t by-admin").contains("BODY: hello"));
+    dev.ok("admin deleteTopic -t by-admin -c DefaultCluster");
+    for (wrong, code) in [
+        ("admin topicStatus -t no-such-topic", 6),
+        ("admin consumerProgress -g no-such-group", 6),
+        ("admin topicStatus", 2),
+        ("admin topicStatus -t", 2),
+        ("admin topicStatsu -t orders", 2),
+        ("admin deleteTopic -t orders -c NoSuchCluster", 4),
+        ("admin electMaster -b a", 2),
+    ] {
+        assert_eq!(dev.code(wrong), code, "{wrong}");
+    }
 }
 
 fn groups(dev: &Dev) {
@@ -202,8 +244,10 @@ fn this_machine(dev: &Dev) {
     }
     assert!(doctor.output.lines().filter(|line| line.starts_with("broker")).all(|line| line.contains("yes")));
     assert!(dev.ok("generate completion bash").contains("_ferrymq"));
+    assert!(dev.ok("generate man").contains(".TH ferrymq 1"));
     assert!(dev.ok("generate systemd").contains("ExecStart="));
     assert!(dev.ok("generate compose").contains("services:"));
+    assert!(dev.ok("generate compose --groups 2").contains("RaftNode01"));
 }
 
 fn http(dev: &Dev) {
@@ -242,7 +286,7 @@ fn a_leader_dies(dev: &Dev) {
     };
     assert_eq!(dev.code("cluster health"), 0);
     let first = leader();
-    dev.ok(&format!("node drain {first}"));
+    dev.ok(&format!("node drain {first} --wait 0"));
     let second = leader();
     assert_ne!(second, first);
     dev.ok("topic produce orders meanwhile");

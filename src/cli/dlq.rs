@@ -11,7 +11,7 @@ use ferrymq_proto::position::QueueId;
 use ferrymq_proto::record::{PropertyList, Record, Records, property};
 use ferrymq_proto::text::Text;
 
-use super::remote::{Failure, Moment, Reach, Remote, Table, run as with_remote};
+use super::remote::{Failure, Moment, Reach, Remote, Table, run as with_remote, unreadable};
 use super::topic;
 use crate::config::quoted;
 
@@ -95,8 +95,7 @@ async fn resend(remote: &Remote, group: &str, id: Option<&str>, is_sure: bool) -
     let mut sent = 0;
     for (node, records) in letters {
         for record in Records::new(&records) {
-            let record =
-                record.map_err(|error| Failure::operation(format!("a message cannot be read: {error}")))?;
+            let record = record.map_err(|error| unreadable(&error))?;
             let known = record.properties.get(property::UNIQUE_KEY);
             if id.is_some_and(|id| known.as_deref() != Some(id)) {
                 continue;

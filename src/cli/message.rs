@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
+use ferrymq_proto::bodies::ConsumeOutcome;
 use ferrymq_proto::code::ResponseCode;
 use ferrymq_proto::headers::{QueryMessages, ViewMessage};
 use ferrymq_proto::position::Timestamp;
@@ -11,7 +12,8 @@ use ferrymq_proto::record::message_id::OffsetMessageId;
 use ferrymq_proto::record::{Record, Records};
 
 use super::remote::{
-    COLUMNS, Failure, Format, Moment, Reach, Remote, Table, row, run as with_remote, show, shown_body,
+    COLUMNS, Failure, Format, Located, Moment, Reach, Remote, Table, locate, row, run as with_remote, show,
+    shown_body,
 };
 use crate::config::{quoted, shown};
 
@@ -31,6 +33,25 @@ enum Verb {
         /// Ask this broker, and not the one in the id.
         #[arg(long, value_name = "HOST:PORT")]
         broker: Option<String>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Give a message to consumers once more: to one consumer of a group, at once (--group); else as a copy to all groups of its
+    /// topic. The offsets of groups stay where they are.
+    Resend {
+        /// The id of its place (offsetMsgId); with --topic also the one that its producer gave it (msgId).
+        id: String,
+        #[arg(long)]
+        topic: Option<String>,
+        /// Only to this group.
+        #[arg(long)]
+        group: Option<String>,
+        /// To this member of the group, by its client id. Unless given, to any.
+        #[arg(long, requires = "group", value_name = "ID")]
+        client: Option<String>,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         reach: Reach,
     },
@@ -67,6 +88,13 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Verb::Print { id, broker, reach } => {
             with_remote(reach, async |remote| print(&remote, id, broker.as_deref(), reach.format).await)
         }
+        Verb::Resend { id, topic, group, client, yes, reach } => with_remote(reach, async |remote| {
+            let found = locate(&remote, topic.as_deref(), id).await?;
+            match group {
+                Some(group) => push(&remote, &found, group, client.as_deref()).await,
+                None => copy(&remote, &found, *yes).await,
+            }
+        }),
         Verb::DecodeId { id } => match decode(id) {
             Ok(id) => {
                 super::print(&format!("broker {}, log offset {}\n", id.store_host, id.log_offset.0));
@@ -138,6 +166,30 @@ async fn print(remote: &Remote, id: &str, broker: Option<&str>, format: Format) 
         }
     }
     Ok(())
+}
+
+async fn copy(remote: &Remote, found: &Located, is_sure: bool) -> Result<(), Failure> {
+    if !is_sure {
+        let sentence = "every group of its topic consumes it once more; say --yes if that is meant, or --group for one of them";
+        return Err(Failure::safety(sentence));
+    }
+    let sent = found.send_again(remote).await?;
+    let mut table = Table::new(&["queue", "offset", "id"]);
+    table.row([sent.queue_id.0.into(), sent.queue_offset.0.into(), sent.message_id.to_string().into()]);
+    remote.print("ferrymq.message.resend/1", &table);
+    Ok(())
+}
+
+async fn push(remote: &Remote, found: &Located, group: &str, client: Option<&str>) -> Result<(), Failure> {
+    let (client, result) = found.push(remote, group, client).await?;
+    let mut table = Table::new(&["client", "result", "milliseconds", "remark"]);
+    let outcome = result.outcome.map(|outcome| outcome.as_str());
+    table.row([client.into(), outcome.into(), result.spent_time_millis.into(), result.remark.into()]);
+    remote.print("ferrymq.message.push/1", &table);
+    match result.outcome {
+        Some(ConsumeOutcome::Success | ConsumeOutcome::Commit) => Ok(()),
+        _ => Err(Failure::degraded()),
+    }
 }
 
 fn whole(record: &Record<'_>) -> String {

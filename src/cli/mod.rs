@@ -1,6 +1,6 @@
 //! The command line: one file a noun.
 //!
-//! Called by one of Apache's names (a link `mqnamesrv` or `mqbroker` to the binary), the program is that command.
+//! Called by one of Apache's names (a link `mqnamesrv`, `mqbroker` or `mqadmin` to the binary), the program is that command.
 //! It ends with 0 if all is well; 1: the operation failed; 2: it was called wrongly; 3: a check failed; 4: nobody
 //! answers, or there is no leader; 5: refused for safety; 6: nothing found.
 
@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod admin;
 mod broker;
 mod cluster;
 mod config;
@@ -59,6 +60,8 @@ enum Command {
     Cluster(cluster::Arguments),
     Ping(ping::Arguments),
     Raft(raft::Arguments),
+    #[command(alias = "mqadmin")]
+    Admin(admin::Arguments),
     Topic(topic::Arguments),
     Group(group::Arguments),
     Message(message::Arguments),
@@ -85,6 +88,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Ping(arguments) => ping::run(&arguments),
         Command::Raft(arguments) => raft::run(&arguments),
+        Command::Admin(arguments) => admin::run(&arguments),
         Command::Topic(arguments) => topic::run(&arguments),
         Command::Group(arguments) => group::run(&arguments),
         Command::Message(arguments) => message::run(&arguments),
@@ -102,7 +106,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn with_command(mut arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let program = arguments.next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default().to_os_string();
-    let command = (name == "mqnamesrv" || name == "mqbroker").then_some(name);
+    let command = ["mqnamesrv", "mqbroker", "mqadmin"].iter().any(|known| name == *known).then_some(name);
     [OsString::from("ferrymq")].into_iter().chain(command).chain(arguments).collect()
 }
 
@@ -180,6 +184,7 @@ whose `schema` names its form.
             ("/opt/bin/mqnamesrv -c f", "ferrymq mqnamesrv -c f"),
             ("mqnamesrv", "ferrymq mqnamesrv"),
             ("./mqbroker -c f -n a:1", "ferrymq mqbroker -c f -n a:1"),
+            ("mqadmin topicList -n a:1", "ferrymq mqadmin topicList -n a:1"),
             ("xmqnamesrv version", "ferrymq version"),
             ("", "ferrymq"),
         ] {

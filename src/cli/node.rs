@@ -1,6 +1,7 @@
 //! `ferrymq node`: single nodes; `list` and `kill` are for those of a development group.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
@@ -12,6 +13,10 @@ use super::dev::record::{self, Running};
 use super::raft;
 use super::remote::{Cell, Failure, Format, Node, Reach, Remote, Table, run as with_remote};
 use crate::config::quoted;
+
+/// A killed process is gone in no time, unless the machine is very busy.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+const GONE_PAUSE: Duration = Duration::from_millis(5);
 
 /// Single nodes: making them ready for a stop, and those of a group that `ferrymq dev` runs.
 #[derive(Debug, Args)]
@@ -29,10 +34,14 @@ enum Verb {
         #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// Make a node ready to be stopped: if it leads, another one comes to lead. Refused while too few would be left.
+    /// Make a node ready to be stopped: if it leads, another one comes to lead, and the node passes on what clients still send it
+    /// until they have heard of that. Refused while too few would be left.
     Drain {
         /// As its group calls it (n0), or its address.
         node: String,
+        /// How long to wait for clients to hear of another leader. By default they ask every 30 seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 31)]
+        wait: u64,
         /// The broker group, if several have such a node.
         #[arg(long)]
         group: Option<String>,
@@ -47,8 +56,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let outcome = match &arguments.verb {
         Verb::List { format } => list(*format),
         Verb::Kill { name } => kill(name),
-        Verb::Drain { node, group, reach } => {
-            return with_remote(reach, async |remote| drain(&remote, node, group.as_deref()).await);
+        Verb::Drain { node, wait, group, reach } => {
+            let wait = Duration::from_secs(*wait);
+            return with_remote(reach, async |remote| drain(&remote, node, group.as_deref(), wait).await);
         }
     };
     match outcome {
@@ -67,7 +77,7 @@ fn list(format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn drain(remote: &Remote, name: &str, group: Option<&str>) -> Result<(), Failure> {
+async fn drain(remote: &Remote, name: &str, group: Option<&str>, wait: Duration) -> Result<(), Failure> {
     let found = raft::statuses(remote, group).await?;
     let is_it = |node: &Node, status: &Option<RaftStatus>| {
         node.address == name || status.as_ref().is_some_and(|status| status.name == name)
@@ -94,6 +104,12 @@ async fn drain(remote: &Remote, name: &str, group: Option<&str>) -> Result<(), F
     }
     // Clients ask the name servers who leads.
     remote.patiently(async || another_leads(remote, node).await).await?;
+    if status.role == "leader" && !wait.is_zero() {
+        let seconds = wait.as_secs();
+        remote
+            .say(&format!("{name} leads no more, and passes on what clients still send it for {seconds} s"));
+        tokio::time::sleep(wait).await;
+    }
     remote.say(&format!("{name} may be stopped now"));
     Ok(())
 }
@@ -120,8 +136,19 @@ fn kill(name: &str) -> Result<(), Failure> {
     })?;
     kill_process(pid, Signal::KILL)
         .map_err(|error| Failure::operation(format!("{name} could not be killed: {error}")))?;
+    // For a moment the system would still take connections for it.
+    let until = Instant::now() + GONE_WITHIN;
+    while is_alive(pid) && Instant::now() < until {
+        std::thread::sleep(GONE_PAUSE);
+    }
     super::print(&format!("{name} killed\n"));
     Ok(())
+}
+
+/// Whether a process has not ended. One that has ended stays a zombie until its parent asks for it.
+fn is_alive(pid: Pid) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    state.is_ok_and(|state| !state.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
 }
 
 /// The node's process, if that is what still has its number.

@@ -15,6 +15,7 @@ use ferrymq_proto::text::Text;
 
 use crate::broker::Broker;
 use crate::refusal::Refusal;
+use crate::replication::NotStored;
 use crate::requests::{Reply, answered};
 use crate::server::refuse;
 use crate::services::produce::{Receipt, Submission};
@@ -114,6 +115,10 @@ fn count(broker: &Broker, (topic, kind): (&str, Kind), result: &Result<Receipt, 
 }
 
 fn answer(broker: &Broker, call: Call, topic: &str, result: Result<Receipt, Refusal>) {
+    // The group has another leader since the request came.
+    if let (Err(Refusal::NotStored(NotStored::NotLeader)), Some(courier)) = (&result, &broker.courier) {
+        return courier.carry(call);
+    }
     let reply = result.map(|receipt| {
         let copied = receipt.stored.first().map(|stored| stored.copied).unwrap_or_default();
         Reply::header(&reply(broker, topic, receipt)).with_code(copied.code())

@@ -6,6 +6,7 @@ pub mod arrivals;
 pub mod assignment;
 pub mod clients;
 pub mod consumption;
+pub mod courier;
 pub mod delays;
 pub mod filters;
 pub mod groups;

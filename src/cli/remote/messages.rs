@@ -5,7 +5,7 @@ use ferrymq_proto::code::ResponseCode;
 use ferrymq_proto::header::Header;
 use ferrymq_proto::headers::{GetMaxOffset, GetMinOffset, PullMessage, PullReply, SearchOffset};
 use ferrymq_proto::position::{QueueId, QueueOffset};
-use ferrymq_proto::record::{Record, Records, property};
+use ferrymq_proto::record::{Record, RecordError, Records, property};
 
 use super::{Cell, Failure, Moment, Node, Remote, Table};
 use crate::config::shown;
@@ -24,7 +24,10 @@ const BODY_CHARACTERS_MAX: usize = 80;
 pub struct Pulled {
     pub records: Bytes,
     pub next: QueueOffset,
+    pub min: QueueOffset,
     pub max: QueueOffset,
+    /// Why there are none, if there are none.
+    pub code: ResponseCode,
 }
 
 /// A place to read from.
@@ -64,15 +67,14 @@ impl Remote {
             })
         };
         match ResponseCode(answer.code) {
-            ResponseCode::SUCCESS => {
-                let reply = reply(&answer.fields)?;
-                Ok(Pulled { records: answer.body, next: reply.next_begin_offset, max: reply.max_offset })
-            }
-            ResponseCode::PULL_NOT_FOUND
+            code @ (ResponseCode::SUCCESS
+            | ResponseCode::PULL_NOT_FOUND
             | ResponseCode::PULL_RETRY_IMMEDIATELY
-            | ResponseCode::PULL_OFFSET_MOVED => {
+            | ResponseCode::PULL_OFFSET_MOVED) => {
                 let reply = reply(&answer.fields)?;
-                Ok(Pulled { records: Bytes::new(), next: reply.next_begin_offset, max: reply.max_offset })
+                let records = if code == ResponseCode::SUCCESS { answer.body } else { Bytes::new() };
+                let (next, min, max) = (reply.next_begin_offset, reply.min_offset, reply.max_offset);
+                Ok(Pulled { records, next, min, max, code })
             }
             code => Err(Failure::operation(format!(
                 "{address} refused with {code}: {}",
@@ -135,11 +137,14 @@ pub fn shown_body(record: &Record<'_>) -> String {
     }
 }
 
+pub fn unreadable(error: &RecordError) -> Failure {
+    Failure::operation(format!("a message cannot be read: {error}"))
+}
+
 /// The table of the messages in `bytes`.
 pub fn show(bytes: &[u8], broker: &str, table: &mut Table) -> Result<(), Failure> {
     for record in Records::new(bytes) {
-        let record =
-            record.map_err(|error| Failure::operation(format!("a message cannot be read: {error}")))?;
+        let record = record.map_err(|error| unreadable(&error))?;
         table.row(row(&record, broker));
     }
     Ok(())

@@ -4,6 +4,7 @@ mod failure;
 mod messages;
 mod moment;
 mod output;
+mod resending;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -21,10 +22,12 @@ use ferrymq_proto::net::{CallError, Client};
 
 use crate::state::permission;
 pub use failure::Failure;
-pub use messages::{COLUMNS, Found, row, show, shown_body};
+pub use messages::{COLUMNS, Found, Pulled, row, show, shown_body, unreadable};
 pub use moment::Moment;
 pub use output::{Cell, Format, Table};
+pub use resending::{Located, locate, with_unique_id};
 
+const TIMEOUT_SECONDS: u64 = 5;
 const DEFAULT_NAME_SERVER: &str = "127.0.0.1:9876";
 /// The broker id of a leader.
 pub const LEADER: i64 = 0;
@@ -39,12 +42,23 @@ pub struct Reach {
     name_servers: Option<String>,
 
     /// How long to wait for each answer, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT_SECONDS)]
     timeout: u64,
 
     /// How to print.
     #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Table)]
     pub format: Format,
+}
+
+impl Reach {
+    /// As if nothing but the name servers had been given.
+    pub fn naming(name_servers: Option<&str>) -> Self {
+        Self {
+            name_servers: name_servers.map(str::to_owned),
+            timeout: TIMEOUT_SECONDS,
+            format: Format::Table,
+        }
+    }
 }
 
 /// Does what a command asks of the servers, and says how it ended.
@@ -109,6 +123,10 @@ impl Remote {
             format: reach.format,
             clients: Mutex::default(),
         }
+    }
+
+    pub fn name_servers(&self) -> &[String] {
+        &self.name_servers
     }
 
     pub fn print(&self, schema: &str, table: &Table) {

@@ -6,7 +6,7 @@ use ferrymq_proto::position::{QueueId, QueueOffset};
 use ferrymq_proto::record::Records;
 
 use crate::cli::remote::{
-    COLUMNS, Failure, Format, Found, Moment, Node, Reach, Remote, Table, show, shown_body,
+    COLUMNS, Failure, Format, Found, Moment, Node, Reach, Remote, Table, show, shown_body, unreadable,
 };
 
 /// What one pull asks for.
@@ -158,8 +158,7 @@ impl Consume {
     /// Prints up to `left` messages, and says how many may follow.
     fn print(&self, bytes: &[u8], broker: &str, mut left: u64) -> Result<u64, Failure> {
         for record in Records::new(bytes) {
-            let record =
-                record.map_err(|error| Failure::operation(format!("a message cannot be read: {error}")))?;
+            let record = record.map_err(|error| unreadable(&error))?;
             if left == 0 {
                 break;
             }

@@ -5,7 +5,7 @@ use clap::Args;
 use ferrymq_proto::bodies::{MappedTopicConfig, TopicFilter};
 use ferrymq_proto::headers::{DeleteRoute, DeleteTopic, GetTopicConfig, UpdateTopic};
 
-use crate::cli::remote::{Failure, Node, Reach, Remote};
+use crate::cli::remote::{Failure, Reach, Remote};
 use crate::state::permission;
 
 /// Make a topic on every broker group, or on one.
@@ -86,7 +86,7 @@ impl Create {
                     write_queue_nums: self.queues,
                     ..MappedTopicConfig::default()
                 };
-                write(remote, node, self.settings.applied(topic)).await?;
+                write(remote, &node.address, self.settings.applied(topic)).await?;
             }
             Ok(leaders)
         };
@@ -108,7 +108,7 @@ impl Update {
             if let Some(queues) = self.queues {
                 (topic.read_queue_nums, topic.write_queue_nums) = (queues, queues);
             }
-            write(remote, node, self.settings.applied(topic)).await?;
+            write(remote, &node.address, self.settings.applied(topic)).await?;
             remote.say(&format!("changed on {}", node.group));
             changed += 1;
         }
@@ -124,7 +124,10 @@ impl Settings {
     }
 }
 
-async fn write(remote: &Remote, node: &Node, topic: MappedTopicConfig) -> Result<(), Failure> {
+/// Makes a topic on a leader, or changes it.
+pub async fn write(remote: &Remote, address: &str, topic: MappedTopicConfig) -> Result<(), Failure> {
+    // Only what was changed of them: a name with its sign before it.
+    let changed: Vec<String> = topic.attributes.iter().map(|(name, value)| attribute(name, value)).collect();
     let request = UpdateTopic {
         topic: topic.topic_name.into(),
         // Java's tools name the template here; brokers do not look at it.
@@ -135,9 +138,17 @@ async fn write(remote: &Remote, node: &Node, topic: MappedTopicConfig) -> Result
         topic_filter_type: TopicFilter::SingleTag,
         topic_sys_flag: topic.topic_sys_flag,
         order: topic.order,
+        attributes: (!changed.is_empty()).then(|| changed.join(",").into()),
         ..UpdateTopic::default()
     };
-    remote.ask(&node.address, &request, Bytes::new()).await.map(drop)
+    remote.ask(address, &request, Bytes::new()).await.map(drop)
+}
+
+fn attribute(name: &str, value: &str) -> String {
+    match name.starts_with('-') {
+        true => name.to_owned(),
+        false => format!("+{}={value}", name.trim_start_matches('+')),
+    }
 }
 
 impl Delete {

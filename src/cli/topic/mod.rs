@@ -13,7 +13,8 @@ use ferrymq_proto::headers::{GetTopicStats, GetTopicTable};
 use ferrymq_proto::name::{DEAD_LETTER_PREFIX, RETRY_PREFIX, SYSTEM_TOPIC_PREFIX, SystemTopic, TopicName};
 
 pub use self::consume::all;
-pub use self::manage::delete;
+pub use self::manage::{delete, write};
+pub use self::produce::Outgoing;
 use super::remote::{Cell, Failure, Moment, Reach, Remote, Table, run as with_remote};
 use crate::state::permission;
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
 use clap::Args;
 use ferrymq_proto::headers::SendMessageV2;
-use ferrymq_proto::position::QueueId;
+use ferrymq_proto::position::{QueueId, QueueOffset};
 use ferrymq_proto::record::message_id::{Origin, UniqueId};
 use ferrymq_proto::record::{PropertyList, property};
 
@@ -20,46 +20,75 @@ const GROUP: &str = "TOOLS_PRODUCER";
 /// Send messages: each text is one; without texts, each line of standard input.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    topic: String,
+    #[command(flatten)]
+    message: Outgoing,
     texts: Vec<String>,
-    #[arg(long)]
-    tag: Option<String>,
-    /// Keys to find the message by.
-    #[arg(long)]
-    key: Vec<String>,
-    #[arg(long, value_name = "NAME=VALUE")]
-    property: Vec<String>,
-    /// Only to this queue of the first broker group. Unless given, to all in turn.
-    #[arg(long)]
-    queue: Option<i32>,
-    /// Deliver it after so many seconds.
-    #[arg(long, value_name = "SECONDS", conflicts_with = "delay_level")]
-    delay: Option<u32>,
-    /// Deliver it after this delay level (1 to 18).
-    #[arg(long, value_name = "LEVEL")]
-    delay_level: Option<u8>,
     #[command(flatten)]
     pub reach: Reach,
+}
+
+/// What is common to messages that are sent, and where they go.
+#[derive(Debug, Default, Args)]
+pub struct Outgoing {
+    pub topic: String,
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// Keys to find the message by.
+    #[arg(long)]
+    pub key: Vec<String>,
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub property: Vec<String>,
+    /// Only to this broker group.
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// Only to this queue of the first broker group, or of the named one. Unless given, to all in turn.
+    #[arg(long)]
+    pub queue: Option<i32>,
+    /// Deliver it after so many seconds.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "delay_level")]
+    pub delay: Option<u32>,
+    /// Deliver it after this delay level (1 to 18).
+    #[arg(long, value_name = "LEVEL")]
+    pub delay_level: Option<u8>,
+}
+
+/// Where a message that was sent lies, and how it is called.
+#[derive(Debug)]
+pub struct Sent {
+    pub broker: String,
+    pub queue: QueueId,
+    pub offset: QueueOffset,
+    pub id: String,
 }
 
 impl Arguments {
     pub async fn run(&self, remote: &Remote) -> Result<(), Failure> {
         let mut table = Table::new(&["broker", "queue", "offset", "id"]);
-        let mut sent = 0_usize;
+        let mut number = 0_usize;
         if self.texts.is_empty() {
             for line in io::stdin().lock().lines() {
                 let line = line
                     .map_err(|error| Failure::operation(format!("standard input cannot be read: {error}")))?;
-                self.send(remote, &mut sent, line.into_bytes(), &mut table).await?;
+                table.row(self.message.send(remote, number, line.into_bytes()).await?.row());
+                number += 1;
             }
         }
         for text in &self.texts {
-            self.send(remote, &mut sent, text.clone().into_bytes(), &mut table).await?;
+            table.row(self.message.send(remote, number, text.clone().into_bytes()).await?.row());
+            number += 1;
         }
         remote.print("ferrymq.topic.produce/1", &table);
         Ok(())
     }
+}
 
+impl Sent {
+    fn row(self) -> [Cell; 4] {
+        [Cell::from(self.broker), self.queue.0.into(), self.offset.0.into(), self.id.into()]
+    }
+}
+
+impl Outgoing {
     /// Every queue that may be written. A topic nobody knows is tried at all leaders: they may create it.
     async fn places(&self, remote: &Remote) -> Result<Vec<(String, String, QueueId)>, Failure> {
         let mut groups = Vec::new();
@@ -68,9 +97,10 @@ impl Arguments {
         }
         if groups.is_empty() {
             // A negative queue lets the broker choose.
-            let leaders = remote.leaders(None).await?;
+            let leaders = remote.leaders(self.group.as_deref()).await?;
             return Ok(leaders.into_iter().map(|node| (node.group, node.address, QueueId(-1))).collect());
         }
+        groups.retain(|(node, _)| self.group.as_ref().is_none_or(|group| *group == node.group));
         let queues = |(node, count): (crate::cli::remote::Node, i32)| {
             (0..count).map(move |queue| (node.group.clone(), node.address.clone(), QueueId(queue)))
         };
@@ -88,18 +118,13 @@ impl Arguments {
         Ok(places)
     }
 
-    async fn send(
-        &self,
-        remote: &Remote,
-        sent: &mut usize,
-        body: Vec<u8>,
-        table: &mut Table,
-    ) -> Result<(), Failure> {
-        let (id, properties) = self.properties(*sent)?;
+    /// Sends one message; its number chooses the queue.
+    pub async fn send(&self, remote: &Remote, number: usize, body: Vec<u8>) -> Result<Sent, Failure> {
+        let (id, properties) = self.properties(number)?;
         let body = Bytes::from(body);
         let attempt = async || {
             let places = self.places(remote).await?;
-            let place = places.get(*sent % places.len().max(1));
+            let place = places.get(number % places.len().max(1));
             let (broker, address, queue) = place.ok_or_else(|| Failure::no_leader(None))?;
             let request = SendMessageV2 {
                 producer_group: GROUP.into(),
@@ -115,9 +140,7 @@ impl Arguments {
             Ok((broker.clone(), reply))
         };
         let (broker, reply) = remote.patiently(attempt).await?;
-        *sent += 1;
-        table.row([Cell::from(broker), reply.queue_id.0.into(), reply.queue_offset.0.into(), id.into()]);
-        Ok(())
+        Ok(Sent { broker, queue: reply.queue_id, offset: reply.queue_offset, id })
     }
 
     fn properties(&self, number: usize) -> Result<(String, ferrymq_proto::text::Text), Failure> {

@@ -9,6 +9,10 @@ from typing import NamedTuple
 ROWS = """
 ferrymq  mqadmin                 *       it compares name servers that the same brokers of Apache's register with: mixed
 ferrymq  answers                 *       the same
+apache   rolling-restart         *       Apache's nodes cannot be drained
+mixed    rolling-restart         *       the same
+apache   admin-failover          *       its print names keys of ours
+mixed    admin-failover          *       the same
 ferrymq-raft  refusals           raw     it gives back the record at log offset 0, where a group's log has the head of a frame
 ferrymq-raft  mqadmin-broker     *       a group has more members, other log offsets and another flushDiskType, and says so
 """

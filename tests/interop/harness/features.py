@@ -203,6 +203,10 @@ ADMIN = """
 mqadmin-broker                   mqadmin     prints of the commands that runbooks use
 """
 
+OWN_ADMIN = """
+mqadmin-own                      own         our mqadmin prints what Apache's prints
+"""
+
 AROUND = """
 messages                         java,java4,go,python  found by id and key, all consumed
 topics                           java        queues and permissions
@@ -227,6 +231,7 @@ FEATURES = [
     *_features("strict", STRICT),
     *_features("old", OLD),
     *_features("admin", ADMIN),
+    *_features("admin-own", OWN_ADMIN),
     *_features("restart", _around("restart")),
     *_features("crash", _around("crash")),
 ]

@@ -41,6 +41,7 @@ PROFILES = {
     "crash": AROUND,
     # Nobody else uses it, so that what mqadmin prints is the same in each run.
     "admin": SHORT,
+    "admin-own": SHORT,
 }
 
 

@@ -1,17 +1,21 @@
 """The scenarios: what is started, what is broken, what must hold. The clients' part of each is in their drivers."""
 
+import subprocess
 import time
 from typing import Callable, NamedTuple
 
 from harness import answers, decode, differential, examples, mqadmin, pairs, stores
 from harness.clients import CLIENTS, Driver
 from harness.processes import POLL_S, Failure, wait_until
-from harness.servers import ROUTE_S
+from harness.servers import ROUTE_S, ferrymq
 
 # Clients poll routes every 30 s where they cannot be told otherwise (Go, Python); a leader is elected in about 10 s.
 RECOVERED_S = 90
 # Longer than a driver waits for the last message.
 ENDED_S = 100
+# A drain waits 31 s for clients to hear of another leader; and before it, for a node to catch up.
+DRAINED_S = 120
+STOPPED_S = 60
 # Acknowledged sends that show that a client is in its stride.
 STEADY_ACKS = 20
 
@@ -105,6 +109,77 @@ def leader_failover(servers, clients, folder):
         yield from crowd.verdicts()
 
 
+def rolling_restart(servers, clients, folder):
+    """Every node is drained, stopped and started again. Producers with Apache's own settings, that try each message once and look
+    up routes every 30 s, must not see a failed send."""
+    group = _whole_group(servers, "rolling-restart", clients)
+    with Crowd("rolling-restart", clients, "steady-untroubled", group.name_servers, folder) as crowd:
+        crowd.wait_until_each_is_steady()
+        for node in group.brokers:
+            _drain(node, group)
+            crowd.note(f"{node.name} is drained")
+            node.process.stop(STOPPED_S)
+            node.start()
+            group.wait_until_complete()
+            crowd.wait_until_each_recovers()
+        yield from crowd.verdicts()
+
+
+def _drain(node, group):
+    """Refused as long as the node that was restarted last has not caught up."""
+    name_servers = ";".join(server.address for server in group.name_servers)
+    command = [ferrymq(), "node", "drain", node.settings["dLegerSelfId"], "-n", name_servers]
+
+    def drained():
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=DRAINED_S)
+        return ended.returncode == 0
+    wait_until(f"{node.name} is drained", drained, DRAINED_S)
+
+
+def admin_around_failover(servers, clients, folder):
+    """Apache's tools while a group has no leader, and when it has another one."""
+    group = _whole_group(servers, "admin-failover", clients)
+    started = time.monotonic()
+    group.create_topic("admin-failover")
+    leader = group.master(group.name_server)
+    console = mqadmin.Console(group.brokers[0], folder)
+    console.run("mqadmin", "help", "topicList")
+
+    def said(command):
+        program, *words = command.split()
+        return "\n".join(console.run("mqadmin", program, "-n", group.name_server.address, *words))
+    leader.kill()
+    during = [(command, said(command)) for command in ("clusterList", "topicList", "topicRoute -t admin-failover",
+                                                       "topicClusterList -t admin-failover")]
+    wait_until("another one leads", lambda: group.addresses(group.name_server).get(0) not in (None, leader.address), ROUTE_S)
+    problems = [f"{command}: no {expected!r} in\n{print_}" for (command, print_), expected in
+                zip(during, ("broker-group", "admin-failover", "broker-group", "cluster-group")) if expected not in print_]
+    new = group.master(group.name_server).address
+    after = [
+        (f"updateTopic -b {new} -t admin-new -r 4 -w 4", "create topic to"), ("topicList", "admin-failover"),
+        ("topicRoute -t admin-failover", new), ("topicStatus -t admin-failover", "broker-group"),
+        ("topicClusterList -t admin-failover", "cluster-group"), ("clusterList", new),
+        (f"brokerStatus -b {new}", "brokerVersionDesc"), (f"getBrokerConfig -b {new}", "enableDLegerCommitLog"),
+        (f"updateBrokerConfig -b {new} -k fileReservedTime -v 71", "update broker config success"),
+        (f"updateSubGroup -b {new} -g admin-group", "create subscription group to"),
+        ("sendMessage -t admin-failover -p hello -k admin-key", "SEND_OK"),
+        ("consumeMessage -t admin-failover", "BODY: hello"), ("printMsg -t admin-failover", "BODY: hello"),
+        ("queryMsgByKey -t admin-failover -k admin-key", "#Message ID"),
+        ("resetOffsetByTime -g admin-group -t admin-failover -s 0", "#brokerName"),
+        ("consumerProgress -g admin-group", "Consume Diff Total: 1"),
+        ("skipAccumulatedMessage -g admin-group -t admin-failover", "#brokerName"),
+        ("statsAll -t admin-failover", "admin-failover"), ("wipeWritePerm -b broker-group", "OK"),
+        ("addWritePerm -b broker-group", "OK"), (f"deleteSubGroup -b {new} -g admin-group", "success"),
+        ("deleteTopic -t admin-new -c cluster-group", "from NameServer success")]
+    for command, expected in after:
+        print_ = said(command)
+        if expected not in print_:
+            problems.append(f"{command}: no {expected!r} in\n{print_}")
+    console.process.kill()
+    verdict = "failed: " + "\n".join(problems) if problems else f"ok {len(during) + len(after)} commands"
+    yield "mqadmin", time.monotonic() - started, verdict
+
+
 def name_server_loss(servers, clients, folder):
     """The second name server is away while the clients settle on the first, so that each loses the one it talks to.
     With the first gone, only the second can tell them of the new leader."""
@@ -161,6 +236,10 @@ SCENARIOS = [
              "the same with a master that waits for its slave"),
     Scenario("leader-failover", frozenset({"group"}), CLIENTS, leader_failover,
              "the leader is killed under load; the route moves, nothing acknowledged is lost"),
+    Scenario("rolling-restart", frozenset({"group"}), ("java", "java4"), rolling_restart,
+             "every node is drained and restarted under load; no send fails"),
+    Scenario("admin-failover", frozenset({"group"}), ("mqadmin",), admin_around_failover,
+             "Apache's mqadmin while a group changes its leader, and after"),
     Scenario("name-server-loss", frozenset({"group"}), CLIENTS, name_server_loss,
              "the name server that the clients talk to is killed, then the leader"),
     Scenario("mqadmin", frozenset({"single", "pair", "admin"}), ("mqadmin",), mqadmin.run,

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from harness import failovers, install, raw_broker
 from harness.admin_prints import compare_prints
+from harness.own_admin import compare_own
 from harness.processes import POLL_S, Failure, Process
 from harness.profiles import PROFILES, Deployment
 
@@ -34,7 +35,7 @@ KILLED_ANYHOW = ("restart", "crash", "admin")
 # Here a trial may delete what another has sent.
 ONE_BY_ONE = ("old",)
 FEATURE_JVM = ["-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-IN_HARNESS = {"raw": raw_broker.run, "mqadmin": compare_prints}
+IN_HARNESS = {"raw": raw_broker.run, "mqadmin": compare_prints, "own": compare_own}
 
 
 class Trial(NamedTuple):

@@ -56,7 +56,8 @@ public final class Client {
             outcome = switch (args[0]) {
                 case "produce-consume" -> new Client(args, null).produceThenConsume(count);
                 case "acl-fields" -> new Client(args, signer()).produceThenConsume(count);
-                case "steady" -> new Client(args, null).produceAndConsumeUntilToldToStop();
+                case "steady" -> new Client(args, null).produceAndConsumeUntilToldToStop(Integer.MAX_VALUE);
+                case "steady-untroubled" -> new Client(args, null).produceAndConsumeUntilToldToStop(0);
                 default -> "failed: no such scenario: " + args[0];
             };
         } catch (Throwable e) {
@@ -80,15 +81,18 @@ public final class Client {
         return finish(producer, consumer);
     }
 
-    /** Failed sends are allowed here, because servers are killed meanwhile. What was acknowledged must be consumed. */
-    private String produceAndConsumeUntilToldToStop() throws Exception {
-        DefaultMQProducer producer = startProducer();
+    /** Sends may fail where servers are killed meanwhile. What was acknowledged must be consumed. Where none may fail, the
+     * producer is as it comes, and tries each message once. */
+    private String produceAndConsumeUntilToldToStop(int failuresMax) throws Exception {
+        DefaultMQProducer producer = failuresMax > 0 ? startProducer() : startPlainProducer();
+        int failures = 0;
         DefaultMQPushConsumer consumer = null;
         AtomicBoolean told = stopWhenInputEnds();
         for (int number = 0; !told.get(); number++) {
             try {
                 send(producer, number);
             } catch (Exception e) {
+                failures++;
                 System.err.println("send " + number + ": " + e);
             }
             if (consumer == null && ledger.acked() > 0) {
@@ -99,7 +103,20 @@ public final class Client {
             }
             Thread.sleep(SEND_PAUSE_MS);
         }
+        if (failures > failuresMax) {
+            return "failed: " + failures + " sends failed";
+        }
         return consumer == null ? "failed: no send was ever acknowledged" : finish(producer, consumer);
+    }
+
+    private DefaultMQProducer startPlainProducer() throws MQClientException {
+        DefaultMQProducer producer = new DefaultMQProducer(group + "-producer", hook);
+        producer.setNamesrvAddr(nameServers);
+        producer.setClientIP("127.0.0.1");
+        producer.setInstanceName(INSTANCE + "-producer");
+        producer.setRetryTimesWhenSendFailed(0);
+        producer.start();
+        return producer;
     }
 
     private static AtomicBoolean stopWhenInputEnds() {
