@@ -1,98 +1,12 @@
 //! The command line against a running group: `ferrymq dev` with three nodes, and everything that can be asked of it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says with a panic that it failed")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use dev::{Dev, until};
 
-use program::{BINARY, Outcome, outcome};
-use tempfile::TempDir;
-
+#[path = "dev_group/dev.rs"]
+mod dev;
 #[allow(dead_code, reason = "other tests need the rest")]
 mod program;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A development group on ports of its own. Dropping it ends it.
-struct Dev {
-    child: Child,
-    folder: TempDir,
-    name_server: String,
-    http: String,
-}
-
-impl Dev {
-    fn start(nodes: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let arguments = ["dev", "--free-ports", "--nodes", nodes];
-        let mut command = program::program(Path::new(BINARY), &arguments, folder.path());
-        // Where it notes what runs: each group in a place of its own.
-        command.env("XDG_RUNTIME_DIR", folder.path()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut welcome = Vec::new();
-        for line in &mut lines {
-            welcome.push(line.unwrap());
-            if welcome.last().unwrap().starts_with("end it:") {
-                break;
-            }
-        }
-        // What it says later must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        let after = |mark: &str| {
-            let line = welcome.iter().find(|line| line.contains(mark)).unwrap();
-            line.split(mark).nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
-        };
-        let http = after("http://").trim_end_matches("/metrics").to_owned();
-        Self { name_server: after("NAMESRV_ADDR="), http, child, folder }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Outcome {
-        let mut command = program::program(Path::new(BINARY), arguments, self.folder.path());
-        command.env("XDG_RUNTIME_DIR", self.folder.path()).env("NAMESRV_ADDR", &self.name_server);
-        outcome(&mut command)
-    }
-
-    /// What a command prints that must succeed.
-    fn ok(&self, line: &str) -> String {
-        let run = self.run(&line.split_whitespace().collect::<Vec<_>>());
-        assert_eq!(run.code, 0, "ferrymq {line}: {}{}", run.output, run.complaint);
-        run.output
-    }
-
-    fn code(&self, line: &str) -> i32 {
-        self.run(&line.split_whitespace().collect::<Vec<_>>()).code
-    }
-
-    /// The status and the body of an HTTP answer.
-    fn get(&self, request: &str, host: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.http).unwrap();
-        write!(stream, "{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split_whitespace().nth(1).unwrap().parse().unwrap(), body.to_owned())
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        // Its children end with it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "never: {what}");
-        sleep(Duration::from_millis(100));
-    }
-}
 
 #[test]
 fn a_group_is_used_broken_and_watched() {
@@ -316,55 +230,4 @@ fn one_node_alone() {
         "{metrics}"
     );
     assert!(!metrics.contains("ferrymq_raft"), "{metrics}");
-}
-
-/// The lines of the blocks that begin with "```" and `language` alone.
-fn blocks(page: &str, language: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut open: Option<(bool, String)> = None;
-    for line in page.lines() {
-        match (line.strip_prefix("```"), &mut open) {
-            (Some(of), None) => open = Some((of == language, String::new())),
-            (Some(_), Some((is_wanted, text))) => {
-                if *is_wanted {
-                    blocks.push(std::mem::take(text));
-                }
-                open = None;
-            }
-            (None, Some((_, text))) => *text += &format!("{line}\n"),
-            (None, None) => {}
-        }
-    }
-    blocks
-}
-
-#[test]
-fn the_tutorial_does_what_it_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tutorial.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    let dev = Dev::start("3");
-    let properties = blocks(&page, "properties");
-    assert_eq!(properties.len(), 1);
-    std::fs::write(dev.folder.path().join("n0.conf"), &properties[0]).unwrap();
-    let mut run = 0;
-    for line in blocks(&page, "").iter().flat_map(|block| block.lines()) {
-        let command = line.strip_prefix("ferrymq ").unwrap_or_else(|| panic!("no command: {line}"));
-        // What starts servers was done by hand here, and has tests of its own.
-        if command == "dev" || command == "broker -c n0.conf" {
-            continue;
-        }
-        let code = dev.code(command);
-        // After `node kill` a node is missing for a while, and the leader for a moment; and nobody has consumed as a group.
-        let usual: &[i32] = match command {
-            "cluster status" => &[0, 3, 4],
-            "group lag orders-consumer" => &[0, 6],
-            _ => &[0],
-        };
-        assert!(usual.contains(&code), "ferrymq {command} ended with {code}");
-        run += 1;
-        if command.starts_with("topic create") {
-            until("the route", || dev.code("topic route orders") == 0);
-        }
-    }
-    assert!(run >= 10, "only {run} commands");
 }
