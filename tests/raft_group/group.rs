@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ferrymq_proto::command::Command;
 use ferrymq_proto::header::{Header, Request};
-use ferrymq_proto::headers::{PullMessage, PullReply, SendMessage};
+use ferrymq_proto::headers::{PullMessage, PullReply, SendMessage, SendReply};
 use ferrymq_proto::net::{CallError, Client};
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::Record;
+use ferrymq_proto::record::message_id::OffsetMessageId;
 use ferrymq_storage::frame::{FRAME_HEADER_BYTES, FrameHeader};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -300,10 +301,16 @@ pub fn message(queue: i32, sys_flag: i32, properties: &[(&str, &str)]) -> SendMe
     }
 }
 
-pub async fn send(client: &Client, queue: i32, body: &str) -> Result<QueueOffset, CallError> {
+pub async fn send(client: &Client, queue: i32, body: &str) -> Result<SendReply, CallError> {
     let header = message(queue, 0, &[]);
     let (reply, _) = client.call(&header, Bytes::copy_from_slice(body.as_bytes())).await?;
-    Ok(reply.queue_offset)
+    Ok(reply)
+}
+
+/// The one that took it, to whomever it was sent: it stands in the id of the message.
+fn taker(clients: &[Client], reply: &SendReply) -> usize {
+    let host = OffsetMessageId::parse(&reply.message_id).unwrap().store_host;
+    clients.iter().position(|client| format!("{client:?}") == format!("Client({host})")).unwrap()
 }
 
 /// Sends until somebody has taken it, and says who.
@@ -312,7 +319,7 @@ pub async fn insist(clients: &[Client], first: usize, queue: i32, body: &str) ->
     let mut to = first;
     loop {
         match send(&clients[to], queue, body).await {
-            Ok(offset) => return (to, offset),
+            Ok(reply) => return (taker(clients, &reply), reply.queue_offset),
             Err(error) => assert!(Instant::now() < until, "nobody takes messages: {error}"),
         }
         to = (to + 1) % clients.len();

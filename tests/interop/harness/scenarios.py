@@ -1,5 +1,6 @@
 """The scenarios: what is started, what is broken, what must hold. The clients' part of each is in their drivers."""
 
+import json
 import subprocess
 import time
 from typing import Callable, NamedTuple
@@ -180,6 +181,31 @@ def admin_around_failover(servers, clients, folder):
     yield "mqadmin", time.monotonic() - started, verdict
 
 
+def push_to_consumer(servers, clients, folder):
+    """`ferrymq message resend --group`: one consumer consumes a message once more, now, and says what came of it."""
+    brokers = servers.single
+    brokers.wait_until_complete()
+    with Crowd("push-to-consumer", clients, "steady", [brokers.name_server], folder) as crowd:
+        crowd.wait_until_each_is_steady()
+        for driver in crowd.drivers:
+            topic, group = topic_of("push-to-consumer", driver.client), f"push-to-consumer-{driver.client}-group"
+            first = json.loads(own("topic", "peek", topic, "--count", "1", "-o", "json", "-n", brokers.name_server.address))
+            ids = [row["id"] for row in first["rows"]]
+            said = json.loads(own("message", "resend", ids[0], "--topic", topic, "--group", group, "-o", "json",
+                                  "-n", brokers.name_server.address))
+            if said["rows"][0]["result"] != "CR_SUCCESS":
+                crowd.failed[driver.client] = f"not consumed: {said}"
+        yield from crowd.verdicts()
+
+
+def own(*words):
+    """What a command of ours prints, which must succeed."""
+    ended = subprocess.run([ferrymq(), *words], capture_output=True, text=True, timeout=DRAINED_S)
+    if ended.returncode != 0:
+        raise Failure(f"ferrymq {' '.join(words)} ended with {ended.returncode}: {ended.stderr}")
+    return ended.stdout
+
+
 def name_server_loss(servers, clients, folder):
     """The second name server is away while the clients settle on the first, so that each loses the one it talks to.
     With the first gone, only the second can tell them of the new leader."""
@@ -236,6 +262,8 @@ SCENARIOS = [
              "the same with a master that waits for its slave"),
     Scenario("leader-failover", frozenset({"group"}), CLIENTS, leader_failover,
              "the leader is killed under load; the route moves, nothing acknowledged is lost"),
+    Scenario("push-to-consumer", frozenset({"single"}), ("java", "java4"), push_to_consumer,
+             "a message is given to one consumer of a group once more, by `ferrymq message resend`"),
     Scenario("rolling-restart", frozenset({"group"}), ("java", "java4"), rolling_restart,
              "every node is drained and restarted under load; no send fails"),
     Scenario("admin-failover", frozenset({"group"}), ("mqadmin",), admin_around_failover,
