@@ -136,7 +136,7 @@ pub async fn print_all(remote: &Remote, given: &Given) -> Result<(), Failure> {
 }
 
 pub async fn consume(remote: &Remote, given: &Given) -> Result<(), Failure> {
-    if given.has('o') && !given.has('i') || given.has('i') && !given.has('b') {
+    if (given.has('o') && !given.has('i')) || (given.has('i') && !given.has('b')) {
         return Err(Failure::usage("-o (offset) wants -i (queueId), and that wants -b (brokerName)"));
     }
     let topic = given.text('t');

@@ -6,7 +6,7 @@ use ferrymq_proto::bodies::{GroupConfig, MappedTopicConfig};
 use ferrymq_proto::position::{QueueOffset, Timestamp};
 use ferrymq_proto::record::{Record, Version, property};
 
-use crate::cli::remote::Moment;
+use crate::cli::remote::{Moment, shown_body};
 use crate::config::shown;
 use crate::state::permission;
 
@@ -127,8 +127,7 @@ impl Message<'_> {
 
     pub fn line(&self, prints_body: bool) -> String {
         let record = &self.record;
-        let body =
-            if prints_body { super::super::remote::shown_body(record) } else { "NOT PRINT BODY".to_owned() };
+        let body = if prints_body { shown_body(record) } else { "NOT PRINT BODY".to_owned() };
         format!(
             "MSGID: {} MessageExt [brokerName={}, queueId={}, storeSize={}, queueOffset={}, sysFlag={}, bornTimestamp={}, bornHost=/{}, \
              storeTimestamp={}, storeHost=/{}, msgId={}, commitLogOffset={}, bodyCRC={}, reconsumeTimes={}, \
