@@ -1,7 +1,7 @@
 //! Every command of the pages in docs/ and of the README is executed, or says why it is not.
 //!
 //! A block of `sh` holds `ferrymq` commands. A comment in the line before it may say `not run: REASON`, or `ends with CODES:
-//! REASON` where a command need not end with 0. A comment `file: NAME` before any other block makes it a file there. What is no
+//! REASON` where a command need not end with 0, or `at last: REASON` where it is repeated until it does. A comment `file: NAME` before any other block makes it a file there. What is no
 //! block of `sh` must be of a language that is no command.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says with a panic that it failed")]
 
@@ -111,6 +111,9 @@ fn typed(page: &str) {
         for line in block.text.lines() {
             // What follows a blank and # is for the reader.
             let command = line.split(" #").next().unwrap().strip_prefix("ferrymq ").unwrap();
+            if block.says("at last:").is_some() {
+                until(command, || dev.code(command) == 0);
+            }
             let code = dev.code(command);
             // Whether the machine of the test is fit for a broker is not the question.
             let usual = if command.starts_with("doctor") { vec![0, 3] } else { block.codes() };
