@@ -44,7 +44,7 @@ impl Dev {
                 break;
             }
         }
-        if welcome.is_empty() {
+        if !welcome.last().is_some_and(|line: &String| line.starts_with("end it:")) {
             child.wait().unwrap();
             return None;
         }
