@@ -109,10 +109,13 @@ pub fn legend(series: &Series) -> String {
         seen.insert(band.name.as_str(), band_colour(&band.name));
     }
     let outcomes = [("acknowledged", Outcome::Ok), ("failed", Outcome::Fail), ("unknown", Outcome::Info)];
+    colours(outcomes.map(|(name, outcome)| (name, outcome_colour(outcome))).into_iter().chain(seen))
+}
+
+/// What each colour means.
+fn colours<'n>(named: impl IntoIterator<Item = (&'n str, &'n str)>) -> String {
     let mut out = String::from("<p class=legend>");
-    for (name, colour) in
-        outcomes.map(|(name, outcome)| (name, outcome_colour(outcome))).into_iter().chain(seen)
-    {
+    for (name, colour) in named {
         let _ = write!(out, "<span><i style=\"background:{colour}\"></i>{}</span>", escape(name));
     }
     out + "</p>"
@@ -205,6 +208,10 @@ pub fn rate(series: &Series) -> String {
     chart.finish()
 }
 
+const SERVED: &str = "#1f8a4c";
+const PARTLY_SERVED: &str = "#8aa83c";
+const NOT_SERVED: &str = "#c2333a";
+
 /// For each queue and second: something was acknowledged, nothing but failures, or nothing at all.
 pub fn availability(series: &Series) -> String {
     const LANE: f64 = 16.0;
@@ -215,9 +222,9 @@ pub fn availability(series: &Series) -> String {
         chart.label(top + 10.0, &format!("q{queue}"));
         for (second, (served, failed)) in seconds {
             let colour = match (served, failed) {
-                (true, false) => "#1f8a4c",
-                (true, true) => "#8aa83c",
-                _ => "#c2333a",
+                (true, false) => SERVED,
+                (true, true) => PARTLY_SERVED,
+                _ => NOT_SERVED,
             };
             let (from, to) = (chart.x(*second as f64), chart.x(*second as f64 + 1.0));
             let _ = write!(
@@ -227,7 +234,9 @@ pub fn availability(series: &Series) -> String {
             );
         }
     }
-    chart.finish()
+    let meanings =
+        [("all was taken", SERVED), ("some was taken", PARTLY_SERVED), ("nothing was", NOT_SERVED)];
+    colours(meanings.into_iter().chain([("nobody heard an answer", "none")])) + &chart.finish()
 }
 
 /// Who led when, as the name server saw it.

@@ -61,12 +61,13 @@ fn head(body: &mut String, plan: &Plan, outcome: &Outcome) {
     let _ = write!(
         body,
         "<h1><span class=\"verdict {class}\">{word}</span> {} on {}</h1>\
-         <p class=sub>{} nodes, mode {}, {} flush, {} queues, {} clients, {} operations/s, seed {}; {}</p>\
+         <p class=sub>{} {}, mode {}, {} flush, {} queues, {} clients, {} operations/s, seed {}; {}</p>\
          <dl><dt>acknowledged<dd>{}<dt>failed<dd>{}<dt>outcome unknown<dd>{}<dt>faults that took effect<dd>{}\
          <dt>changes of the leader<dd>{}</dl>",
         escape(&plan.workload),
         escape(&plan.system),
         plan.nodes,
+        if plan.backend == "compose" { "containers" } else { "nodes" },
         escape(&plan.mode),
         if plan.sync_flush { "synchronous" } else { "asynchronous" },
         plan.queues,
