@@ -236,7 +236,7 @@ pub fn availability(series: &Series) -> String {
     }
     let meanings =
         [("all was taken", SERVED), ("some was taken", PARTLY_SERVED), ("nothing was", NOT_SERVED)];
-    colours(meanings.into_iter().chain([("nobody heard an answer", "none")])) + &chart.finish()
+    colours(meanings.into_iter().chain([("no colour: nobody heard an answer", "none")])) + &chart.finish()
 }
 
 /// Who led when, as the name server saw it.
