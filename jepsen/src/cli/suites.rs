@@ -18,6 +18,7 @@ use super::options::{STORE, system};
 use super::{CRASHED, INVALID, Refusal, UNKNOWN, VALID, results};
 use crate::cluster::Replication;
 use crate::cluster::storage;
+use crate::message;
 use crate::report::summary;
 use crate::run;
 
@@ -86,7 +87,22 @@ ferrymq_proto::body! {
         /// Of the run; absent when it has none.
         folder: Option<String> = "folder",
         seconds: i64 = "seconds",
+        /// Of the harness and the brokers: the same for the same bytes.
+        programs: String = "programs",
     }
+}
+
+/// What the programs of a suite are, so that a suite that went on with others shows it.
+fn fingerprint(options: &SuiteOptions) -> String {
+    let own = std::env::current_exe().unwrap_or_default();
+    let beside = own.with_file_name("ferrymq");
+    let broker = options.ferrymq.as_ref().unwrap_or(&beside);
+    let programs = [Some(&own), Some(broker), options.wrong_ferrymq.as_ref()];
+    let shown = |path: Option<&PathBuf>| {
+        let bytes = path.and_then(|path| fs::read(path).ok());
+        bytes.map_or("none".to_owned(), |bytes| message::hash(&bytes, "").to_string())
+    };
+    programs.map(shown).join(" ")
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {
@@ -114,6 +130,7 @@ pub fn test_all(options: &SuiteOptions) -> Result<u8, Refusal> {
         options,
         folder: &folder,
         began: Instant::now(),
+        programs: fingerprint(options),
         may_mount: storage::are_images_possible(),
         elects: chosen.replication == Replication::Raft,
         table: Mutex::new(Table { cases: cases(options, ours), done: load(&folder), is_over: false }),
@@ -138,6 +155,7 @@ struct Running<'s> {
     options: &'s SuiteOptions,
     folder: &'s Path,
     began: Instant,
+    programs: String,
     may_mount: bool,
     /// The system elects a leader.
     elects: bool,
@@ -158,13 +176,13 @@ impl Running<'_> {
 
     fn work(&self) -> Result<(), Refusal> {
         while let Some(case) = self.next() {
-            let mut ended = carry_out(self.options, &case, self.folder)?;
+            let mut ended = carry_out(self, &case)?;
             if self.options.suite == Suite::Pr && ended.code == i64::from(UNKNOWN) {
                 println!(
                     "== {} has shown too little, as on a machine that is too busy: once more",
                     case.name
                 );
-                ended = carry_out(self.options, &case, self.folder)?;
+                ended = carry_out(self, &case)?;
             }
             self.note(ended)?;
         }
@@ -254,7 +272,8 @@ fn append(folder: &Path, done: &Done) -> std::io::Result<()> {
 }
 
 /// Runs one test as a process of its own, which may need mounts of its own, or crash.
-fn carry_out(options: &SuiteOptions, case: &Case, folder: &Path) -> Result<Done, Refusal> {
+fn carry_out(suite: &Running<'_>, case: &Case) -> Result<Done, Refusal> {
+    let (options, folder) = (suite.options, suite.folder);
     let program = std::env::current_exe().map_err(|error| Refusal::crashed(error.to_string()))?;
     let store = folder.join("runs");
     // It ends with the suite, however that ends, and ends what it has started itself.
@@ -282,6 +301,7 @@ fn carry_out(options: &SuiteOptions, case: &Case, folder: &Path) -> Result<Done,
         code: output.status.code().unwrap_or_else(|| CRASHED.into()).into(),
         folder: report.map(str::to_owned),
         seconds: began.elapsed().as_secs().cast_signed(),
+        programs: suite.programs.clone(),
     })
 }
 
@@ -375,7 +395,14 @@ mod tests {
     #[test]
     fn a_suite_goes_on_where_it_was() {
         let folder = tempfile::tempdir().expect("a folder");
-        let done = Done { name: "kill".into(), seed: 1, code: 0, folder: Some("x".into()), seconds: 4 };
+        let done = Done {
+            name: "kill".into(),
+            seed: 1,
+            code: 0,
+            folder: Some("x".into()),
+            seconds: 4,
+            programs: "a b none".into(),
+        };
         append(folder.path(), &done).expect("written");
         fs::write(folder.path().join("suite.jsonl"), {
             let text = fs::read_to_string(folder.path().join("suite.jsonl")).expect("a line");

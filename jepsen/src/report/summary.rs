@@ -1,6 +1,6 @@
 //! One page for a suite: what was run, and what all runs together have shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -18,6 +18,8 @@ const UPPER_BOUND: f64 = 3.0;
 #[derive(Debug, Default)]
 struct Totals {
     tests: usize,
+    /// The sets of programs that tests were run with, where it was written down.
+    programs: BTreeSet<String>,
     /// By the name of the test: how many ended as expected, and how many there were.
     as_expected: BTreeMap<String, (usize, usize)>,
     verdicts: BTreeMap<String, u64>,
@@ -40,6 +42,7 @@ fn word(code: i64) -> &'static str {
 fn totals(done: &[(Done, Option<Results>)]) -> Totals {
     let mut totals = Totals { tests: done.len(), ..Totals::default() };
     for (done, results) in done {
+        totals.programs.extend(Some(done.programs.clone()).filter(|programs| !programs.is_empty()));
         *totals.verdicts.entry(word(done.code).to_owned()).or_default() += 1;
         let named = totals.as_expected.entry(done.name.clone()).or_default();
         *named = (named.0 + usize::from(done.code == i64::from(VALID)), named.1 + 1);
@@ -107,6 +110,12 @@ impl Totals {
                 100.0 * unknown as f64 / self.tests.max(1) as f64
             ),
         ];
+        if self.programs.len() > 1 {
+            let sets = self.programs.len();
+            lines.push(format!(
+                "the programs were changed on the way: {sets} sets of them had a part in this"
+            ));
+        }
         if self.faults() > 0 && !self.anomalies.contains_key("lost") {
             let bound = UPPER_BOUND / self.faults() as f64;
             lines.push(format!(
@@ -183,4 +192,33 @@ pub fn write(folder: &Path, done: &[Done]) -> io::Result<()> {
     body.push_str("</table><h2>From a fault to the next message that was acknowledged, sent after it</h2>");
     body.push_str(&charts::recoveries(&totals.recoveries));
     fs::write(folder.join("index.html"), page::page("jepsen suite", &body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(name: &str, programs: &str) -> (Done, Option<Results>) {
+        let recoveries_ms = BTreeMap::from([("kill-all".to_owned(), vec![1500])]);
+        let results = Results { acknowledged: 1000, recoveries_ms, ..Results::default() };
+        (Done { name: name.to_owned(), programs: programs.to_owned(), ..Done::default() }, Some(results))
+    }
+
+    #[test]
+    fn programs_that_changed_are_told() {
+        let told = |done: &[(Done, Option<Results>)]| {
+            totals(done).lines().iter().any(|line| line.starts_with("the programs were changed"))
+        };
+        // The suites of earlier harnesses did not write them down.
+        assert!(!told(&[done("kill", ""), done("kill", "a"), done("pause", "a")]));
+        assert!(told(&[done("kill", "a"), done("kill", "b")]));
+    }
+
+    #[test]
+    fn systems_that_are_compared_are_not_mixed() {
+        let totals = totals(&[done("one: kill-all", "a"), done("two: kill-all", "a"), done("kill", "a")]);
+        let names: Vec<&str> = totals.recoveries.keys().map(String::as_str).collect();
+        assert_eq!(names, ["kill-all", "one: kill-all", "two: kill-all"]);
+        assert!(totals.lines().contains(&"3,000 messages acknowledged".to_owned()));
+    }
 }
