@@ -66,35 +66,35 @@ impl Courier {
         let courier = Arc::clone(self);
         self.runtime.spawn(async move {
             match courier.ask_leader(&call.request).await {
-                Some(answer) => {
+                Ok(answer) => {
                     let answer = Command { opaque: call.request.opaque, form: call.request.form, ..answer };
                     call.answer(answer);
                 }
-                None => refuse(call, Refusal::NotStored(NotStored::NotLeader)),
+                Err(reason) => refuse(call, Refusal::NotStored(reason)),
             }
             drop(permit);
         });
     }
 
-    /// `None`: no leader was found, or nobody knows what it did.
-    async fn ask_leader(&self, request: &Command) -> Option<Command> {
+    async fn ask_leader(&self, request: &Command) -> Result<Command, NotStored> {
         let mut carried = request.clone();
         // Whether it wants an answer or not: this node wants to know.
         carried.flag = 0;
         carried.fields.push(CARRIED, Text::from_static("1"));
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let leader = timeout_at(until, self.leader()).await.ok()?;
+            let leader = timeout_at(until, self.leader()).await.map_err(|_| NotStored::NotLeader)?;
             match leader.exchange(carried.clone()).await {
-                Ok(answer) => return Some(answer),
+                Ok(answer) => return Ok(answer),
                 // Nothing was sent: it is gone, and another one will lead.
-                Err(CallError::Connect { .. }) if tokio::time::Instant::now() < until => {
+                Err(CallError::Connect { .. }) => {
                     self.forget(&leader).await;
                     sleep(PAUSE).await;
                 }
+                // Nobody knows what the leader did.
                 Err(error) => {
                     tracing::debug!(%error, "a request did not come back from the leader");
-                    return None;
+                    return Err(NotStored::LeaderChanged);
                 }
             }
         }
