@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ferrymq_proto::headers::GetRuntimeInfo;
+use ferrymq_proto::headers::{GetRaftStatus, GetRuntimeInfo};
 use ferrymq_storage::disk::{Disk, RealDisk};
 use rustix::process::{Resource, getrlimit};
 
 use super::remote::{Failure, Reach, Remote, Table, run as with_remote};
+use crate::clock;
 use crate::services::vitals;
 
 /// What connections and queues of a large broker need.
@@ -21,6 +22,8 @@ const SYNCS: usize = 50;
 const SYNC_BYTES: usize = 4096;
 /// A disk that takes longer makes every group that waits for it slow.
 const SYNC_MAX: Duration = Duration::from_millis(20);
+/// Clocks that differ by more make delayed messages come at another time after a failover.
+const CLOCKS_APART_MAX_MS: i64 = 1000;
 
 /// Look whether this machine, its disk and the way to the servers are fit: ends with 3 if something is not.
 #[derive(Debug, Args)]
@@ -131,7 +134,16 @@ async fn servers(remote: &Remote) -> Vec<Finding> {
     };
     let mut findings =
         vec![finding("name server", true, format!("answers, and knows {} broker nodes", nodes.len()))];
+    let mut clocks = Vec::new();
     for node in nodes {
+        let asked = clock::now().0;
+        if let Ok(status) = remote.ask_for(&node.address, &GetRaftStatus {}).await
+            && let Some(there) = status.clock
+        {
+            // It was asked and has answered: what it says is of about the middle.
+            let here = asked.midpoint(clock::now().0);
+            clocks.push((status.name, there.0.saturating_sub(here)));
+        }
         let answer = remote.ask(&node.address, &GetRuntimeInfo {}, bytes::Bytes::new()).await;
         let is_well = answer.as_ref().map_or_else(Failure::is_answer, |_| true);
         let says = if is_well {
@@ -144,5 +156,29 @@ async fn servers(remote: &Remote) -> Vec<Finding> {
         };
         findings.push(finding("broker", is_well, says));
     }
+    findings.extend(apart(&clocks));
     findings
 }
+
+/// How far clocks are from one another, by how many milliseconds each is ahead of this machine's.
+fn apart(clocks: &[(String, i64)]) -> Option<Finding> {
+    let here = ("this machine", 0);
+    let all = || clocks.iter().map(|(name, ahead)| (name.as_str(), *ahead)).chain([here]);
+    let (first, last) = (all().max_by_key(|(_, ahead)| *ahead)?, all().min_by_key(|(_, ahead)| *ahead)?);
+    let between = first.1.saturating_sub(last.1);
+    let is_well = between <= CLOCKS_APART_MAX_MS;
+    let seconds = between as f64 / 1000.0;
+    let says = if is_well {
+        format!("the clocks of the group's nodes and of this machine differ by at most {seconds:.2} s")
+    } else {
+        format!(
+            "the clock of {} is {seconds:.1} s ahead of that of {}: delayed messages come, and searches by time go, by the leader's; \
+             set both by NTP (`chronyc tracking`, `timedatectl`)",
+            first.0, last.0
+        )
+    };
+    (!clocks.is_empty()).then(|| finding("clocks", is_well, says))
+}
+
+#[cfg(test)]
+mod tests;

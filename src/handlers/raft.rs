@@ -12,6 +12,7 @@ use ferrymq_raft::{AdminError, GroupHandle, Member, NodeId, NodeStatus, Role, St
 use ferrymq_storage::Index;
 
 use crate::broker::Broker;
+use crate::clock;
 use crate::refusal::Refusal;
 use crate::requests::{Answer, Reply};
 
@@ -101,6 +102,7 @@ pub fn shown(status: Status, is_serving: bool) -> RaftStatus {
     RaftStatus {
         abstains: status.abstains,
         applied: number(status.applied.0),
+        clock: Some(clock::now()),
         committed: number(status.committed.0),
         confirmed: status.confirmed,
         last: number(status.last.0),

@@ -1,12 +1,14 @@
 //! Groups that elect their leader.
 
-use crate::position::LogOffset;
+use crate::position::{LogOffset, Timestamp};
 
 family! {
     pub struct RaftStatus {
         /// Why it takes no part in elections.
         abstains: Option<String> = "abstains",
         applied: i64 = "applied",
+        /// What time it is there.
+        clock: Option<Timestamp> = "clock",
         committed: i64 = "committed",
         confirmed: LogOffset = "confirmed",
         last: i64 = "last",
