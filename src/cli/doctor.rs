@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use ferrymq_proto::bodies::RaftStatus;
 use ferrymq_proto::headers::{GetRaftStatus, GetRuntimeInfo};
 use ferrymq_storage::disk::{Disk, RealDisk};
 use rustix::process::{Resource, getrlimit};
@@ -137,12 +138,11 @@ async fn servers(remote: &Remote) -> Vec<Finding> {
     let mut clocks = Vec::new();
     for node in nodes {
         let asked = clock::now().0;
-        if let Ok(status) = remote.ask_for(&node.address, &GetRaftStatus {}).await
-            && let Some(there) = status.clock
-        {
+        let status: Option<RaftStatus> = remote.ask_for(&node.address, &GetRaftStatus {}).await.ok();
+        if let Some((name, there)) = status.and_then(|status| Some((status.name, status.clock?))) {
             // It was asked and has answered: what it says is of about the middle.
             let here = asked.midpoint(clock::now().0);
-            clocks.push((status.name, there.0.saturating_sub(here)));
+            clocks.push((name, there.0.saturating_sub(here)));
         }
         let answer = remote.ask(&node.address, &GetRuntimeInfo {}, bytes::Bytes::new()).await;
         let is_well = answer.as_ref().map_or_else(Failure::is_answer, |_| true);
