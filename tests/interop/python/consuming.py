@@ -2,7 +2,7 @@
 
 from rocketmq.client import PullConsumer
 from rocketmq.ffi import MessageModel
-from trial import equal, eventually, message, same_elements, send, send_numbered, send_patiently
+from trial import equal, eventually, message, same_elements, send, send_numbered, send_orderly, send_patiently
 
 # The profile's levels are 1 s, 2 s, 3 s, and 1 s for all others.
 LEVELS_MS = [0, 1_000, 2_000, 3_000, 1_000]
@@ -59,7 +59,7 @@ def two_groups(trial):
 def orderly(trial):
     topic, producer = trial.topic(4), trial.producer()
     for number in range(200):
-        producer.send_orderly(message(topic, str(number // 4)), number % 4)
+        send_orderly(producer, message(topic, str(number // 4)), number % 4)
     inbox, _ = trial.consume(trial.group, topic, orderly=True)
     following = dict.fromkeys(range(4), 0)
     for got in inbox.count(200):

@@ -2,7 +2,7 @@
 
 import threading
 
-from trial import PATIENCE_S, Inbox, equal, message, send, send_numbered
+from trial import PATIENCE_S, Inbox, equal, message, send, send_numbered, send_orderly
 
 
 def sync(trial):
@@ -69,7 +69,7 @@ def compressed(trial):
 def chosen_queue(trial):
     topic, producer = trial.topic(4), trial.producer()
     for number in range(100):
-        producer.send_orderly(message(topic, f"{number % 10}:{number}"), number % 10)
+        send_orderly(producer, message(topic, f"{number % 10}:{number}"), number % 10)
     inbox, _ = trial.consume(trial.group, topic, orderly=True)
     newest = {}
     for got in inbox.count(100):
