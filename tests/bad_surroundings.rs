@@ -7,7 +7,9 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -19,6 +21,11 @@ use tempfile::TempDir;
 mod program;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A user without any rights.
+const NOBODY: u32 = 65_534;
+
+/// The settings of a broker on this machine alone.
+const ALONE: [&str; 3] = ["bindAddress=127.0.0.1", "brokerIP1=127.0.0.1", "listenPort=0"];
 
 /// A server, and what it says. Dropping it ends it.
 struct Running {
@@ -41,6 +48,11 @@ impl Running {
             });
         }
         Self { process, said }
+    }
+
+    fn broker(home: &TempDir, settings: &[&str]) -> Self {
+        let settings = ALONE.iter().chain(settings).flat_map(|setting| ["--set", setting]);
+        Self::start(home, &["broker"].into_iter().chain(settings).collect::<Vec<_>>())
     }
 
     fn wait_for(&self, text: &str) -> String {
@@ -83,16 +95,7 @@ fn a_name_server_that_is_down_is_waited_for() {
     let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
     let names = format!("namesrvAddr={address}");
-    let settings = [
-        "bindAddress=127.0.0.1",
-        "brokerIP1=127.0.0.1",
-        "listenPort=0",
-        "registerNameServerPeriod=10000",
-        &names,
-    ];
-    let arguments: Vec<&str> =
-        ["broker"].into_iter().chain(settings.iter().flat_map(|setting| ["--set", setting])).collect();
-    let broker = Running::start(&home, &arguments);
+    let broker = Running::broker(&home, &["registerNameServerPeriod=10000", &names]);
     let complaint = broker.wait_for("this broker could not be registered; trying again");
     assert!(complaint.contains(&address), "{complaint}");
     let server_home = tempfile::tempdir().unwrap();
@@ -126,17 +129,27 @@ fn a_folder_that_cannot_be_made_is_named() {
 
 #[test]
 fn a_folder_that_may_not_be_written_is_named() {
-    use std::os::unix::fs::PermissionsExt;
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("theirs");
     fs::create_dir(&folder).unwrap();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
-    // Root may write anywhere: then there is nothing to refuse.
-    if fs::write(folder.join("probe"), "").is_ok() {
-        return;
-    }
+    let may = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    may(&folder, 0o555);
     let setting = format!("storePathRootDir={}/store", folder.display());
-    let said = broker(&home, &["--set", "brokerIP1=127.0.0.1", "--set", &setting]);
+    let mut binary = PathBuf::from(BINARY);
+    // Root may write anywhere. Then somebody else starts it, from where he may read it.
+    let is_root = fs::write(folder.join("probe"), "").is_ok();
+    if is_root {
+        binary = home.path().join("ferrymq");
+        fs::copy(BINARY, &binary).unwrap();
+        may(home.path(), 0o755);
+    }
+    let arguments = ["broker", "--set", "listenPort=0", "--set", "brokerIP1=127.0.0.1", "--set", &setting];
+    let mut command = program::program(&binary, &arguments, home.path());
+    command.env("HOME", home.path());
+    if is_root {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let said = outcome(&mut command);
     refused(&said, &["error[F2005]: ", "ermission denied", " help: "]);
 }
 
@@ -149,16 +162,7 @@ fn a_disk_that_is_nearly_full_refuses_sends_and_says_why() {
     let server =
         Running::start(&server_home, &["namesrv", "--set", "bindAddress=127.0.0.1", "--set", &listen]);
     server.wait_for("boot success");
-    let settings = [
-        "bindAddress=127.0.0.1",
-        "brokerIP1=127.0.0.1",
-        "listenPort=0",
-        "diskSpaceWarningLevelRatio=1",
-        &names,
-    ];
-    let arguments: Vec<&str> =
-        ["broker"].into_iter().chain(settings.iter().flat_map(|setting| ["--set", setting])).collect();
-    let broker = Running::start(&home, &arguments);
+    let broker = Running::broker(&home, &["diskSpaceWarningLevelRatio=1", &names]);
     broker.wait_for("boot success");
     let address = format!("127.0.0.1:{port}");
     let until = Instant::now() + PATIENCE;

@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 
 use nodes::{Pair, TOPIC, eventually};
 
+#[allow(dead_code, reason = "other tests need the rest")]
+mod alone;
 #[path = "pair/nodes.rs"]
 mod nodes;
 

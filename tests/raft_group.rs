@@ -5,6 +5,7 @@
 //! `FERRYMQ_AWAY_MIB=5120` with `catches_up` lets a node miss more.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says with a panic that it failed")]
 
+mod alone;
 #[path = "raft_group/away.rs"]
 mod away;
 #[path = "raft_group/damage.rs"]

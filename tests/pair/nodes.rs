@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ use ferrymq_proto::net::{CallError, Client};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::alone::{NameServer, broker_port, own_address};
+
 /// Nothing takes so long unless something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const TOPIC: &str = "orders";
@@ -26,7 +28,8 @@ const SEGMENT_BYTES: u64 = 1 << 20;
 pub struct Node {
     process: Option<Child>,
     pub folder: PathBuf,
-    pub port: u16,
+    home: Ipv4Addr,
+    port: u16,
     settings: String,
 }
 
@@ -86,11 +89,11 @@ impl Node {
     }
 
     pub fn client(&self) -> Client {
-        Client::new(format!("127.0.0.1:{}", self.port), Duration::from_secs(5))
+        Client::new(format!("{}:{}", self.home, self.port), Duration::from_secs(5))
     }
 
     pub fn ha_address(&self) -> String {
-        format!("127.0.0.1:{}", self.port + 1)
+        format!("{}:{}", self.home, self.port + 1)
     }
 
     /// How it is as a master, or as a slave.
@@ -170,73 +173,55 @@ impl Node {
 pub struct Pair {
     pub master: Node,
     pub slave: Node,
+    home: Ipv4Addr,
     name_server: NameServer,
     folder: TempDir,
 }
 
-struct NameServer(Child, u16);
-
-impl Drop for NameServer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl NameServer {
-    fn start() -> Self {
-        let arguments = ["namesrv", "--set", "bindAddress=127.0.0.1", "--set", "listenPort=0"];
-        let mut process = Program::new(env!("CARGO_BIN_EXE_ferrymq"))
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
-        Self(process, port)
-    }
-}
-
-/// A port of which the next one is free too.
-fn two_free_ports() -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
-    }
+/// Which ports a node has: one, and the next one for slaves.
+#[derive(Clone, Copy)]
+enum Seat {
+    Master,
+    Slave,
+    AnotherSlave,
 }
 
 const OF_SLAVE: &str = "brokerRole=SLAVE\nbrokerId=1";
 
-fn node(folder: &TempDir, name_server: &NameServer, name: &str, more: &str) -> Node {
-    let (folder, port) = (folder.path().join(name), two_free_ports());
+fn node(
+    folder: &TempDir,
+    name_server: &NameServer,
+    (home, seat): (Ipv4Addr, Seat),
+    name: &str,
+    more: &str,
+) -> Node {
+    let (folder, port) = (folder.path().join(name), broker_port(seat as usize));
     let settings = format!(
-        "brokerClusterName=c\nbrokerName=g\nbrokerIP1=127.0.0.1\nbrokerIP2=127.0.0.1\nbindAddress=127.0.0.1\n\
-         listenPort={port}\nnamesrvAddr=127.0.0.1:{}\nregisterNameServerPeriod=10000\nstorePathRootDir={}\n\
+        "brokerClusterName=c\nbrokerName=g\nbrokerIP1={home}\nbrokerIP2={home}\nbindAddress={home}\n\
+         listenPort={port}\nnamesrvAddr={}\nregisterNameServerPeriod=10000\nstorePathRootDir={}\n\
          mappedFileSizeCommitLog={SEGMENT_BYTES}\ndiskSpaceWarningLevelRatio=99\n{more}\n",
-        name_server.1,
+        name_server.address,
         folder.join("store").display()
     );
-    Node { process: None, folder, port, settings }
+    Node { process: None, folder, home, port, settings }
 }
 
 impl Pair {
     /// Not started yet.
     pub fn new(of_both: &str, of_master: &str) -> Self {
-        let name_server = NameServer::start();
+        let home = own_address();
+        let name_server = NameServer::start(home);
         let folder = TempDir::new().unwrap();
-        let master = node(&folder, &name_server, "master", &format!("{of_both}\n{of_master}"));
-        let slave = node(&folder, &name_server, "slave", &format!("{of_both}\n{OF_SLAVE}"));
-        Self { master, slave, name_server, folder }
+        let master =
+            node(&folder, &name_server, (home, Seat::Master), "master", &format!("{of_both}\n{of_master}"));
+        let slave =
+            node(&folder, &name_server, (home, Seat::Slave), "slave", &format!("{of_both}\n{OF_SLAVE}"));
+        Self { master, slave, home, name_server, folder }
     }
 
     /// With the id of the first one. Not started yet.
     pub fn another_slave(&self, name: &str) -> Node {
-        node(&self.folder, &self.name_server, name, OF_SLAVE)
+        node(&self.folder, &self.name_server, (self.home, Seat::AnotherSlave), name, OF_SLAVE)
     }
 
     /// Both run, and the slave follows.
@@ -258,9 +243,8 @@ impl Pair {
 
     /// What `ferrymq broker promote` says: of a success, or of a refusal.
     pub fn promote_slave(&self, more: &[&str]) -> Result<String, String> {
-        let name_server = format!("127.0.0.1:{}", self.name_server.1);
         let output = Program::new(env!("CARGO_BIN_EXE_ferrymq"))
-            .args(["broker", "promote", "-n", &name_server, "-c"])
+            .args(["broker", "promote", "-n", &self.name_server.address, "-c"])
             .arg(self.slave.file())
             .args(more)
             .output()

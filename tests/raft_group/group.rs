@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,6 +19,8 @@ use ferrymq_storage::frame::{FRAME_HEADER_BYTES, FrameHeader};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::alone::{NameServer, broker_port, own_address, peer_port};
+
 pub const NODES: usize = 3;
 pub const QUEUES: i32 = 4;
 pub const TOPIC: &str = "orders";
@@ -30,8 +31,6 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines of a node's log that are shown when a test fails.
 const LAST_WORDS: usize = 60;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// Below those that the system gives away.
-const FIRST_PORT: u16 = 21_000;
 
 pub struct Group {
     processes: Vec<Option<Child>>,
@@ -40,7 +39,7 @@ pub struct Group {
     settings: String,
     folder: TempDir,
     /// For the command line.
-    name_server: Option<(Child, u16)>,
+    name_server: Option<NameServer>,
 }
 
 impl Drop for Group {
@@ -48,8 +47,7 @@ impl Drop for Group {
         if std::thread::panicking() {
             (0..self.processes.len()).for_each(|number| self.print_last_words(number));
         }
-        let name_server = self.name_server.iter_mut().map(|(process, _)| process);
-        for process in self.processes.iter_mut().flatten().chain(name_server) {
+        for process in self.processes.iter_mut().flatten() {
             let _ = process.kill();
             let _ = process.wait();
         }
@@ -58,10 +56,14 @@ impl Drop for Group {
 
 impl Group {
     pub fn new(settings: &str) -> Self {
+        Self::at(own_address(), settings)
+    }
+
+    fn at(home: Ipv4Addr, settings: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let group = Self {
             processes: (0..NODES).map(|_| None).collect(),
-            home: own_address(),
+            home,
             settings: settings.to_owned(),
             folder,
             name_server: None,
@@ -73,28 +75,19 @@ impl Group {
 
     /// As [`started`](Self::started), known to a name server.
     pub fn known(settings: &str) -> Self {
-        let arguments = ["namesrv", "--set", "bindAddress=127.0.0.1", "--set", "listenPort=0"];
-        let mut process = process::Command::new(env!("CARGO_BIN_EXE_ferrymq"))
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port: u16 = line.trim().rsplit(':').next().unwrap().parse().unwrap();
-        let mut group = Self::new(&format!("namesrvAddr=127.0.0.1:{port}\n{settings}"));
-        group.name_server = Some((process, port));
+        let home = own_address();
+        let name_server = NameServer::start(home);
+        let mut group = Self::at(home, &format!("namesrvAddr={}\n{settings}", name_server.address));
+        group.name_server = Some(name_server);
         (0..NODES).for_each(|number| group.start(number));
         group
     }
 
     /// Runs `ferrymq raft`, and says what it has printed if it ended well, and else what it complains of.
     pub fn raft(&self, arguments: &[&str]) -> Result<String, String> {
-        let (_, port) = self.name_server.as_ref().unwrap();
+        let name_server = self.name_server.as_ref().unwrap();
         let mut command = process::Command::new(env!("CARGO_BIN_EXE_ferrymq"));
-        let output =
-            command.arg("raft").args(arguments).args(["-n", &format!("127.0.0.1:{port}")]).output().unwrap();
+        let output = command.arg("raft").args(arguments).args(["-n", &name_server.address]).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
@@ -123,7 +116,7 @@ impl Group {
 
     /// The address at which a node speaks to the others.
     pub fn peer_address(&self, number: usize) -> String {
-        format!("{}:{}", self.home, FIRST_PORT + 100 + number as u16)
+        format!("{}:{}", self.home, peer_port(number))
     }
 
     /// Writes the configuration of a node with these peers.
@@ -135,7 +128,7 @@ impl Group {
             "brokerClusterName=c\nbrokerName=g\nbindAddress={home}\nbrokerIP1={home}\nlistenPort={}\nstorePathRootDir={}\n\
              mappedFileSizeCommitLog={SEGMENT_BYTES}\nenableDLegerCommitLog=true\ndLegerGroup=g\ndLegerPeers={}\n\
              dLegerSelfId=n{number}\n{}\n",
-            FIRST_PORT + number as u16,
+            broker_port(number),
             self.store(number).display(),
             peers.join(";"),
             self.settings,
@@ -224,7 +217,7 @@ impl Group {
     }
 
     pub fn clients(&self) -> Vec<Client> {
-        let address = |number| format!("{}:{}", self.home, FIRST_PORT + number as u16);
+        let address = |number| format!("{}:{}", self.home, broker_port(number));
         (0..self.processes.len()).map(|number| Client::new(address(number), ANSWER_TIMEOUT)).collect()
     }
 
@@ -238,13 +231,6 @@ impl Group {
         }
         end as u64
     }
-}
-
-/// An address of this machine that no other group has, in this process or another one that runs.
-fn own_address() -> Ipv4Addr {
-    static GROUPS: AtomicU8 = AtomicU8::new(1);
-    let [.., high, low] = process::id().to_be_bytes();
-    Ipv4Addr::new(127, high, low, GROUPS.fetch_add(1, Ordering::Relaxed))
 }
 
 fn segments(store: &Path) -> Vec<PathBuf> {

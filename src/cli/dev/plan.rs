@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Arguments;
@@ -11,6 +12,12 @@ use crate::cli::server::cannot_listen;
 /// From a broker's port to that of its Raft peer, as in Apache's examples.
 const RAFT_PORT_ABOVE: u16 = 30_000;
 const PORTS_APART: u16 = 10;
+/// Of `--free-ports`: below those that the system gives away.
+const OWN_PORTS: Range<u16> = 22_000..32_000;
+/// A broker also takes the port two below its own, and a master the one above.
+const BETWEEN: usize = 4;
+/// From the first one of a process to that of the next one.
+const OWN_PORTS_APART: u64 = 61;
 /// Files that are small enough to be made in no time, and large enough to be real.
 const SEGMENT_BYTES: u64 = 64 << 20;
 const GROUP: &str = "RaftNode00";
@@ -166,14 +173,23 @@ fn folder(arguments: &Arguments) -> Result<(PathBuf, bool), Failure> {
     Ok((folder, false))
 }
 
-/// Ports that are free now. They are all held until the last is found, so that none comes twice.
+/// Ports that are free now, from the first one on that is this process's own among those that the system does not give away: so
+/// nobody has them by chance until the servers take them.
 fn free_ports(count: u16) -> Result<Vec<u16>, Failure> {
-    let listeners: Result<Vec<_>, _> =
-        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
-    let ports = listeners.and_then(|listeners| {
-        listeners.iter().map(|listener| listener.local_addr().map(|address| address.port())).collect()
-    });
-    ports.map_err(|error: std::io::Error| Failure::operation(format!("no ports are left: {error}")))
+    let turn = u64::from(std::process::id()) * OWN_PORTS_APART % OWN_PORTS.len() as u64;
+    let own = OWN_PORTS.start + turn as u16;
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let ports: Vec<_> = (own..OWN_PORTS.end)
+        .chain(OWN_PORTS.start..own)
+        .step_by(BETWEEN)
+        .filter(is_free)
+        .take(usize::from(count))
+        .collect();
+    if ports.len() < usize::from(count) {
+        let (first, end) = (OWN_PORTS.start, OWN_PORTS.end);
+        return Err(Failure::operation(format!("no {count} ports from {first} to {end} are free")));
+    }
+    Ok(ports)
 }
 
 /// Better to hear it here than in three logs.

@@ -107,23 +107,30 @@ def steps():
 
 def compare_prints(deployment, name, folder, is_recording):
     console = Console(deployment.broker, folder)
-    ids, printed = [], []
+    printed = []
     console.run("mqadmin", "help", "topicList")  # the first command also prints what Java's logger says about itself
     try:
-        with Clients(deployment) as clients:
-            for rule, command in steps():
-                if command.startswith("updateTopic "):
-                    clients.beat()
-                said = run(console, deployment, ids, command)
-                ids += [word for line in said for word in re.findall(ID, line) if command.startswith("sendMessage")]
-                printed += [f"$ mqadmin {command}", *rule([masked(deployment, line) for line in said if not NOISE.search(line)]), ""]
-                if command.startswith("sendMessage"):
-                    clients.send(0, "second", "key-b", "blue")
-                    clients.send(2, "third", "key-a", "red")
-                    wait_until_stored(deployment, 3)
+        for rule, command, lines in each_step(console, deployment):
+            printed += [f"$ mqadmin {command}", *rule(lines), ""]
     finally:
         console.process.kill()
     return compared(name, printed, is_recording)
+
+
+def each_step(console, deployment):
+    """The rule and the command of each step, and what it prints, without noise and without what differs from run to run."""
+    ids = []
+    with Clients(deployment) as clients:
+        for rule, command in steps():
+            if command.startswith("updateTopic "):
+                clients.beat()
+            said = run(console, deployment, ids, command)
+            ids += [word for line in said for word in re.findall(ID, line) if command.startswith("sendMessage")]
+            yield rule, command, [masked(deployment, line) for line in said if not NOISE.search(line)]
+            if command.startswith("sendMessage"):
+                clients.send(0, "second", "key-b", "blue")
+                clients.send(2, "third", "key-a", "red")
+                wait_until_stored(deployment, 3)
 
 
 def run(console, deployment, ids, command):
