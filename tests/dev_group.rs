@@ -200,6 +200,19 @@ fn a_leader_dies(dev: &Dev) {
     };
     assert_eq!(dev.code("cluster health"), 0);
     let first = leader();
+    let list = dev.ok("node list");
+    let mut line = list.lines().filter(|line| line.contains(&first));
+    let line = line.next().unwrap_or_else(|| panic!("{first} is not there:\n{list}"));
+    assert!(line.contains("leader") && list.lines().count() == 4, "{list}");
+    let process = line.split_whitespace().last().unwrap();
+    assert!(std::path::Path::new(&format!("/proc/{process}")).exists(), "{list}");
+    let described = dev.ok(&format!("node describe {first} -o json"));
+    assert!(
+        described.contains("\"role\":\"leader\"") && described.contains("\"serves\":true"),
+        "{described}"
+    );
+    assert!(described.contains("ferrymq.node.describe/1"), "{described}");
+    assert_eq!(dev.code("node describe n9"), 6);
     dev.ok(&format!("node drain {first} --wait 0"));
     let second = leader();
     assert_ne!(second, first);

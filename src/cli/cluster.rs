@@ -72,8 +72,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(200);
 
 /// All nodes that the name servers know, and what they said of themselves, if they answered.
-struct Picture {
-    nodes: Vec<(Node, Option<BTreeMap<String, String>>)>,
+pub struct Picture {
+    pub nodes: Vec<(Node, Option<BTreeMap<String, String>>)>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Status {
     }
 }
 
-async fn look(remote: &Remote) -> Result<Picture, Failure> {
+pub async fn look(remote: &Remote) -> Result<Picture, Failure> {
     let mut nodes = Vec::new();
     for node in remote.nodes().await? {
         let answer: Result<KvTable, _> = remote.ask_for(&node.address, &GetRuntimeInfo {}).await;
@@ -122,6 +122,26 @@ async fn look(remote: &Remote) -> Result<Picture, Failure> {
         nodes.push((node, info));
     }
     Ok(Picture { nodes })
+}
+
+pub fn role(node: &Node, answers: bool) -> &'static str {
+    match answers {
+        false => "silent",
+        true if node.id == LEADER => "leader",
+        true => "follower",
+    }
+}
+
+/// That of the last 10 s. Java writes `10 s average, 60 s, 600 s`.
+pub fn recent_rate(rates: Option<&str>) -> Cell {
+    let first = rates.and_then(|rates| rates.split(' ').next()?.parse().ok());
+    first.map_or(Cell::Unknown, Cell::Real)
+}
+
+/// `0.25`, as people read it.
+pub fn share(ratio: &str) -> Option<String> {
+    let ratio: f64 = ratio.parse().ok()?;
+    Some(format!("{:.0}%", ratio * 100.0))
 }
 
 impl Picture {
@@ -163,27 +183,18 @@ impl Picture {
         let columns = &["group", "id", "role", "address", "end", "put/s", "get/s", "disk", "version"];
         let mut table = Table::new(columns);
         for (node, info) in &self.nodes {
-            let role = match info {
-                None => "silent",
-                Some(_) if node.id == LEADER => "leader",
-                Some(_) => "follower",
-            };
-            let value = |key: &str| info.as_ref().and_then(|info| info.get(key)).cloned();
-            // `10 s average, 60 s, 600 s`, as Java's.
-            let rate = |key: &str| value(key).and_then(|rates| Some(rates.split(' ').next()?.to_owned()));
-            let rate =
-                |key: &str| rate(key).and_then(|rate| rate.parse().ok()).map_or(Cell::Unknown, Cell::Real);
+            let value = |key: &str| info.as_ref().and_then(|info| info.get(key)).map(String::as_str);
             let end = value("commitLogMaxOffset").and_then(|end| end.parse::<i64>().ok());
-            let disk = value("commitLogDiskRatio").and_then(|ratio| ratio.parse::<f64>().ok());
+            let role = role(node, info.is_some());
             table.row([
                 node.group.as_str().into(),
                 node.id.into(),
                 role.into(),
                 node.address.as_str().into(),
                 end.into(),
-                rate("putTps"),
-                rate("getTotalTps"),
-                disk.map(|ratio| format!("{:.0}%", ratio * 100.0)).into(),
+                recent_rate(value("putTps")),
+                recent_rate(value("getTotalTps")),
+                value("commitLogDiskRatio").and_then(share).into(),
                 value("brokerVersionDesc").into(),
             ]);
         }

@@ -1,17 +1,20 @@
-//! `ferrymq node`: single nodes; `list` and `kill` are for those of a development group.
+//! `ferrymq node`: single nodes; `kill` is for those of a development group.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use ferrymq_proto::bodies::RaftStatus;
-use ferrymq_proto::headers::ChangeRaftGroup;
+use ferrymq_proto::headers::{ChangeRaftGroup, GetRaftStatus};
+use ferrymq_proto::position::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::cluster::{self, recent_rate, role, share};
 use super::dev::record::{self, Running};
 use super::raft;
-use super::remote::{Cell, Failure, Format, Node, Reach, Remote, Table, run as with_remote};
+use super::remote::{Cell, Failure, Moment, Node, Reach, Remote, Table, run as with_remote};
 use crate::config::quoted;
 
 /// A killed process is gone in no time, unless the machine is very busy.
@@ -27,12 +30,22 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// The nodes that `ferrymq dev` runs, and their processes.
+    /// Every node of every group, also those that do not answer. Those that `ferrymq dev` runs have a process.
     #[command(visible_alias = "ls")]
     List {
-        /// How to print.
-        #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Table)]
-        format: Format,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// All that one node says of itself.
+    #[command(visible_aliases = ["info", "show"])]
+    Describe {
+        /// As its group calls it (n0), or its address, or the name of a group of one node.
+        node: String,
+        /// The broker group, if several have such a node.
+        #[arg(long)]
+        group: Option<String>,
+        #[command(flatten)]
+        reach: Reach,
     },
     /// Make a node ready to be stopped: if it leads, another one comes to lead, and the node passes on what clients still send it
     /// until they have heard of that. Refused while too few would be left.
@@ -53,28 +66,147 @@ enum Verb {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let outcome = match &arguments.verb {
-        Verb::List { format } => list(*format),
-        Verb::Kill { name } => kill(name),
+    match &arguments.verb {
+        Verb::List { reach } => with_remote(reach, async |remote| list(&remote).await),
+        Verb::Describe { node, group, reach } => {
+            with_remote(reach, async |remote| describe(&remote, node, group.as_deref()).await)
+        }
         Verb::Drain { node, wait, group, reach } => {
             let wait = Duration::from_secs(*wait);
-            return with_remote(reach, async |remote| drain(&remote, node, group.as_deref(), wait).await);
+            with_remote(reach, async |remote| drain(&remote, node, group.as_deref(), wait).await)
         }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
+        Verb::Kill { name } => match kill(name) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.tell(),
+        },
     }
 }
 
-fn list(format: Format) -> Result<(), Failure> {
-    let mut table = Table::new(&["node", "address", "process"]);
-    for node in record::read()?.nodes {
-        let process = node.pid.map_or(Cell::Unknown, |pid| i64::from(pid).into());
-        table.row([node.name.into(), node.address.into(), process]);
+async fn list(remote: &Remote) -> Result<(), Failure> {
+    let columns = ["group", "node", "id", "role", "address", "version", "process"];
+    let mut table = Table::new(&columns);
+    // Without a development group nobody has a process here.
+    let mut running = record::read().map(|record| record.nodes).unwrap_or_default();
+    for seen in everyone(remote).await? {
+        let at = running.iter().position(|own| own.address == seen.node.address);
+        let own = at.map(|at| running.swap_remove(at));
+        let name = seen.name().map(str::to_owned).or_else(|| own.as_ref().map(|own| own.name.clone()));
+        let process = own.and_then(|own| own.pid).map(i64::from);
+        let version = seen.fact("brokerVersionDesc").into();
+        let node = seen.node;
+        let role = role(&node, seen.info.is_some());
+        table.row([
+            node.group.into(),
+            name.into(),
+            node.id.into(),
+            role.into(),
+            node.address.into(),
+            version,
+            process.into(),
+        ]);
     }
-    super::print(&table.written("ferrymq.node.list/1", format));
+    for own in running {
+        let silent = [Cell::Unknown, "silent".into(), own.address.into(), Cell::Unknown];
+        let known = [Cell::Unknown, own.name.into()];
+        table.row(known.into_iter().chain(silent).chain([own.pid.map(i64::from).into()]));
+    }
+    remote.print("ferrymq.node.list/1", &table);
     Ok(())
+}
+
+async fn describe(remote: &Remote, name: &str, group: Option<&str>) -> Result<(), Failure> {
+    let found = everyone(remote).await?;
+    let of_group = |group: &str| found.iter().filter(|seen| seen.node.group == group).count();
+    let is_it = |seen: &&Seen| {
+        group.is_none_or(|group| group == seen.node.group)
+            && (seen.node.address == name
+                || seen.name() == Some(name)
+                || (seen.node.group == name && of_group(name) == 1))
+    };
+    let mut named = found.iter().filter(is_it);
+    let Some(seen) = named.next() else {
+        let help = "`ferrymq node list` shows who is there.";
+        return Err(Failure::nothing(format!("no node {} answers", quoted(name)), help));
+    };
+    if named.next().is_some() {
+        return Err(Failure::usage("several groups have such a node: say which one with --group"));
+    }
+    let leader = found.iter().filter(|other| other.node.group == seen.node.group);
+    let leader = leader.filter_map(|other| other.status.as_ref()).find(|status| status.role == "leader");
+    remote.print_one("ferrymq.node.describe/1", &seen.facts(leader));
+    Ok(())
+}
+
+/// A node that the name servers know, and what it says.
+struct Seen {
+    node: Node,
+    info: Option<BTreeMap<String, String>>,
+    /// Of those whose group elects its leader.
+    status: Option<RaftStatus>,
+}
+
+async fn everyone(remote: &Remote) -> Result<Vec<Seen>, Failure> {
+    let mut all = Vec::new();
+    for (node, info) in cluster::look(remote).await?.nodes {
+        let status = match &info {
+            Some(_) => remote.ask_for(&node.address, &GetRaftStatus {}).await.ok(),
+            None => None,
+        };
+        all.push(Seen { node, info, status });
+    }
+    Ok(all)
+}
+
+impl Seen {
+    fn name(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.name.as_str())
+    }
+
+    fn fact(&self, key: &str) -> Option<&str> {
+        self.info.as_ref()?.get(key).map(String::as_str)
+    }
+
+    fn number(&self, key: &str) -> Cell {
+        self.fact(key).and_then(|value| value.parse::<i64>().ok()).into()
+    }
+
+    fn facts(&self, leader: Option<&RaftStatus>) -> Vec<(&'static str, Cell)> {
+        let started = self.fact("bootTimestamp").and_then(|time| time.parse().ok());
+        let mut facts: Vec<(&'static str, Cell)> = vec![
+            ("group", self.node.group.as_str().into()),
+            ("node", self.name().into()),
+            ("id", self.node.id.into()),
+            ("role", role(&self.node, self.info.is_some()).into()),
+            ("address", self.node.address.as_str().into()),
+            ("version", self.fact("brokerVersionDesc").into()),
+            ("started", started.map(|time| Moment(Timestamp(time)).to_string()).into()),
+            ("logBegins", self.number("commitLogMinOffset")),
+            ("logEnds", self.number("commitLogMaxOffset")),
+            ("dispatchBehindBytes", self.number("dispatchBehindBytes")),
+            ("notFlushed", self.fact("remainHowManyDataToFlush").into()),
+            ("diskUsed", self.fact("commitLogDiskRatio").and_then(share).into()),
+            ("space", self.fact("commitLogDirCapacity").into()),
+            ("put/s", recent_rate(self.fact("putTps"))),
+            ("get/s", recent_rate(self.fact("getTotalTps"))),
+            ("stored", self.number("putMessageTimesTotal")),
+            ("failed", self.number("putMessageFailedTimes")),
+        ];
+        if let Some(status) = &self.status {
+            let seen = leader.and_then(|leader| leader.nodes.iter().find(|each| each.node == status.node));
+            facts.extend([
+                ("serves", status.is_writable.into()),
+                ("term", status.term.into()),
+                ("leader", status.leader.clone().into()),
+                ("last", status.last.into()),
+                ("committed", status.committed.into()),
+                ("applied", status.applied.into()),
+                ("lag", seen.and_then(|member| member.lag).into()),
+                ("vote", seen.map(|member| member.is_voter).into()),
+                ("trouble", status.trouble.clone().or_else(|| status.abstains.clone()).into()),
+            ]);
+        }
+        facts
+    }
 }
 
 async fn drain(remote: &Remote, name: &str, group: Option<&str>, wait: Duration) -> Result<(), Failure> {

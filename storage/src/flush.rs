@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferrymq_proto::position::LogOffset;
 
@@ -24,6 +24,11 @@ const ASYNC_BYTES: u64 = 32 << 20;
 /// The log grows by so much until the marks in `store.meta` are synced with it. After a power loss, damage behind the marks that
 /// were synced cannot be told from a torn tail.
 const MARK_SYNC_BYTES: u64 = 64 << 20;
+
+/// A sync that takes less is no reason to wait for others.
+const LONG_SYNC: Duration = Duration::from_micros(100);
+/// A sync waits so long for those who wrote with the one before. The system adds about as much.
+const GATHER: Duration = Duration::from_micros(50);
 
 /// What an acknowledgement means, under RocketMQ's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +164,10 @@ impl FlushQueue {
         !state.stop || !state.waiters.is_empty()
     }
 
+    fn is_awaited(&self) -> bool {
+        !self.state().waiters.is_empty()
+    }
+
     /// Takes those who wait for no more than `end`, or all. One behind a later one waits for it: the order is kept.
     fn take_until(&self, end: Option<LogOffset>) -> Vec<Waiter> {
         let mut state = self.state();
@@ -168,11 +177,46 @@ impl FlushQueue {
     }
 }
 
-/// The life of the thread that flushes.
-pub(crate) fn run(core: &Core) {
-    while core.queue.next() {
+/// How much a sync waits for.
+///
+/// Many writers, each of which waits for one record, fall into two halves: what one of them writes while the other is synced. So a
+/// sync waits for as much as both had under way, and is done with all of them at once. When that does not come in time, later ones
+/// wait for no more than came. A lone writer never finds anybody behind its own sync, and does not wait.
+#[derive(Default)]
+struct Gathering {
+    goal: u64,
+    last_sync: Duration,
+}
+
+impl Gathering {
+    fn wait(&mut self, core: &Core) {
+        if core.unsynced() < self.goal && self.last_sync >= LONG_SYNC {
+            std::thread::sleep(GATHER);
+            self.goal = self.goal.min(core.unsynced());
+        }
+    }
+
+    fn flush(&mut self, core: &Core) -> Result<(), Broken> {
+        let (begun, taken) = (Instant::now(), core.unsynced());
         // A failure has been told to all who wait.
         let flushed = flush_holding(core, &mut core.meta());
+        self.last_sync = begun.elapsed();
+        let behind = core.unsynced();
+        if behind > 0 && core.queue.is_awaited() {
+            self.goal = self.goal.max(taken + behind);
+        }
+        flushed
+    }
+}
+
+/// The life of the thread that flushes.
+pub(crate) fn run(core: &Core) {
+    let mut gathering = Gathering::default();
+    while core.queue.next() {
+        if core.queue.is_awaited() {
+            gathering.wait(core);
+        }
+        let flushed = gathering.flush(core);
         // What was written meanwhile found the log not clean, and has told nobody.
         if flushed.is_ok() && core.mode == FlushMode::Async {
             let unsynced = core.unsynced();

@@ -69,10 +69,46 @@ pub struct Stamper {
 
 #[derive(Debug, Default)]
 struct NextOffsets {
-    /// The next offset of each queue that is known.
-    known: HashMap<TopicName, HashMap<QueueId, QueueOffset>>,
+    known: HashMap<TopicName, QueuesOfTopic>,
     /// Topics whose queues begin anew, whatever is still in them.
     removed: HashSet<TopicName>,
+}
+
+/// The next offset of each queue of a topic that is known.
+#[derive(Debug, Default)]
+struct QueuesOfTopic {
+    /// Of the first queues, which are all of most topics: one beside the other, because they are looked up for every message.
+    first: Vec<Option<QueueOffset>>,
+    others: HashMap<QueueId, QueueOffset>,
+}
+
+/// Queues that are found by their number.
+const FIRST_QUEUES: usize = 1024;
+
+impl QueuesOfTopic {
+    fn get_mut(&mut self, queue: QueueId) -> Option<&mut QueueOffset> {
+        match place_of(queue) {
+            Some(place) => self.first.get_mut(place)?.as_mut(),
+            None => self.others.get_mut(&queue),
+        }
+    }
+
+    fn set(&mut self, queue: QueueId, next: QueueOffset) {
+        let Some(place) = place_of(queue) else {
+            self.others.insert(queue, next);
+            return;
+        };
+        if self.first.len() <= place {
+            self.first.resize(place + 1, None);
+        }
+        if let Some(known) = self.first.get_mut(place) {
+            *known = Some(next);
+        }
+    }
+}
+
+fn place_of(queue: QueueId) -> Option<usize> {
+    usize::try_from(queue.0).ok().filter(|place| *place < FIRST_QUEUES)
 }
 
 /// A record of a batch, and what it is to be given.
@@ -97,15 +133,19 @@ impl NextOffsets {
             Some(of_topic) => of_topic,
             None => self.known.entry(topic.clone()).or_default(),
         };
-        let next = match of_topic.get_mut(&queue) {
-            Some(next) => next,
+        let taken = match of_topic.get_mut(queue) {
+            Some(next) => {
+                let taken = *next;
+                next.0 += 1;
+                taken
+            }
             None => {
                 let range = if is_removed { None } else { queues.range(topic, queue)? };
-                of_topic.entry(queue).or_insert(range.map(|range| range.max).unwrap_or_default())
+                let taken = range.map(|range| range.max).unwrap_or_default();
+                of_topic.set(queue, QueueOffset(taken.0 + 1));
+                taken
             }
         };
-        let taken = *next;
-        next.0 += 1;
         if is_on(UnsafeMode::UnlockedAppend) && taken.0 % 100 == 99 {
             return Ok(QueueOffset(taken.0 - 1));
         }
@@ -114,7 +154,7 @@ impl NextOffsets {
 
     /// Gives back what was taken last.
     fn give_back(&mut self, topic: &TopicName, queue: QueueId) {
-        if let Some(next) = self.known.get_mut(topic).and_then(|queues| queues.get_mut(&queue)) {
+        if let Some(next) = self.known.get_mut(topic).and_then(|queues| queues.get_mut(queue)) {
             next.0 -= 1;
         }
     }

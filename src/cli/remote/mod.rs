@@ -133,6 +133,21 @@ impl Remote {
         super::print(&table.written(schema, self.format));
     }
 
+    /// What there is to say of one thing: for people a line each, for programs one row.
+    pub fn print_one(&self, schema: &str, facts: &[(&'static str, Cell)]) {
+        let mut table = match self.format {
+            Format::Table => Table::new(&["fact", "value"]),
+            Format::Json => Table::new(&facts.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
+        };
+        match self.format {
+            Format::Table => {
+                facts.iter().for_each(|(name, value)| table.row([(*name).into(), value.clone()]));
+            }
+            Format::Json => table.row(facts.iter().map(|(_, value)| value.clone())),
+        }
+        self.print(schema, &table);
+    }
+
     /// A sentence for people. Who reads JSON has no use for it.
     pub fn say(&self, sentence: &str) {
         if self.format == Format::Table {
