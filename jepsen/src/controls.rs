@@ -55,6 +55,8 @@ controls! {
         "--workload orderly --nemesis none" => "double-owner";
     "NC17" Some("rejoin-as-voter"), "a node that lost everything votes as if it had not",
         "--nemesis wipe-dance --time-limit 20" => "lost" "divergence" "inconsistent-offset";
+    "NC19" Some("ack-before-slave"), "a master that waits for its slave acknowledges before the slave has it",
+        "--system ferrymq-classic --nodes 2 --mode sync-ms --workload masterslave --nemesis promote-cut" => "lost";
 }
 
 /// Of load, for whatever names no time of its own. What is wrong shows soon.

@@ -118,9 +118,11 @@ impl Plan {
     pub fn demands(&self) -> Demands {
         let faults: BTreeSet<String> =
             self.faults.iter().filter_map(|planned| planned.faults.first().cloned()).collect();
+        let promotes = |name: &String| Fault::find(name).is_some_and(Fault::promotes);
         let primary = |name: &String| Fault::find(name).is_some_and(unseats_the_leader);
         Demands {
             leader_changes: u64::from(self.mode == "raft" && faults.iter().any(primary)),
+            masters_serve: faults.iter().any(promotes),
             faults,
             terms: System::find(&self.system).is_some_and(|system| system.leads.is_some()),
             acknowledged: (self.rate * self.time_limit_ms / 1000 / 100).max(10).cast_unsigned(),
@@ -130,7 +132,7 @@ impl Plan {
     }
 
     fn sends_everywhere(&self) -> bool {
-        matches!(self.workload.as_str(), "queue" | "recover" | "group")
+        matches!(self.workload.as_str(), "queue" | "recover" | "group" | "masterslave")
     }
 }
 
@@ -157,7 +159,8 @@ fn may_join(first: &Fault, second: &Fault) -> bool {
 
 fn ends_processes(fault: &Fault) -> bool {
     use Means::{
-        FlipBits, FlipDance, Kill, KillRolling, PowerCut, PowerDance, Truncate, VoteDance, Wipe, WipeDance,
+        FlipBits, FlipDance, Kill, KillRolling, PowerCut, PowerDance, Promote, PromoteApart, PromoteDark,
+        Truncate, VoteDance, Wipe, WipeDance,
     };
     matches!(
         fault.means,
@@ -170,6 +173,9 @@ fn ends_processes(fault: &Fault) -> bool {
             | Truncate
             | Wipe
             | WipeDance
+            | Promote
+            | PromoteDark
+            | PromoteApart
     )
 }
 

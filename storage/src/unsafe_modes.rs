@@ -26,6 +26,8 @@ pub enum UnsafeMode {
     IgnoreLeases,
     /// A node that lost everything votes as if it had not.
     RejoinAsVoter,
+    /// A master that waits for its slaves does not.
+    AckBeforeSlave,
 }
 
 /// Whether this process was told to be wrong in this way.
@@ -56,6 +58,7 @@ mod switches {
         ("forget-halves", UnsafeMode::ForgetHalves),
         ("ignore-leases", UnsafeMode::IgnoreLeases),
         ("rejoin-as-voter", UnsafeMode::RejoinAsVoter),
+        ("ack-before-slave", UnsafeMode::AckBeforeSlave),
     ];
 
     /// One bit for each mode. Of the whole process: to hand them to every place that can be wrong would change all of them.

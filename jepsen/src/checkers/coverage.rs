@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Event, EventType, Op, phases};
+use super::promotions;
+use crate::history::{Event, EventIndex, EventType, Op, phases};
 
 /// What must have happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Demands {
     pub acknowledged: u64,
     /// Changes of the leader.
     pub leader_changes: u64,
+    /// Whoever was made the master must have taken messages as such.
+    pub masters_serve: bool,
     /// Somebody must have said in which term it led.
     pub terms: bool,
     /// Every queue must have got a message.
@@ -70,6 +73,9 @@ pub fn gaps(history: &[Event], demands: &Demands) -> Vec<String> {
     if changes < demands.leader_changes {
         gaps.push(format!("the leader changed {changes} times, fewer than {}", demands.leader_changes));
     }
+    if demands.masters_serve {
+        gaps.extend(idle_masters(history));
+    }
     if demands.terms && !history.iter().any(|event| matches!(event.op, Op::Lead(_))) {
         gaps.push("no node has said in which term it led".to_owned());
     }
@@ -77,6 +83,29 @@ pub fn gaps(history: &[Event], demands: &Demands) -> Vec<String> {
         gaps.push("the final reads were not completed".to_owned());
     }
     gaps
+}
+
+/// Those who were made masters and acknowledged next to nothing before the next was.
+fn idle_masters(history: &[Event]) -> Vec<String> {
+    let promotions = promotions(history);
+    let until = promotions.iter().skip(1).map(|next| next.begun).chain([EventIndex(u64::MAX)]);
+    let mut idle = Vec::new();
+    for (promotion, until) in promotions.iter().zip(until) {
+        let is_its_own = |event: &&Event| {
+            event.kind == EventType::Ok
+                && event.index > promotion.done
+                && event.index < until
+                && matches!(&event.op, Op::Send(value) if value.node == Some(promotion.node))
+        };
+        let sends = history.iter().filter(is_its_own).count() as u64;
+        if sends < SUCCESSES_MIN {
+            idle.push(format!(
+                "{} was made the master at event {} and acknowledged {sends} times, fewer than {SUCCESSES_MIN}",
+                promotion.node, promotion.done
+            ));
+        }
+    }
+    idle
 }
 
 /// How often each fault took effect.

@@ -6,8 +6,10 @@ use ferrymq_proto::position::{QueueId, QueueOffset};
 
 use super::attempts::{Attempt, Attempts};
 use super::places::{Held, Holdings, Place};
+use super::promotions::Window;
 use crate::history::{
-    BeginValue, Call, Event, EventIndex, HistoryError, Nanos, Op, Outcome, PullValue, ScanValue, Seen, calls,
+    BeginValue, Call, Event, EventIndex, HistoryError, Nanos, NodeId, Op, Outcome, PullValue, ScanValue,
+    Seen, calls,
 };
 use crate::message::{BodyHash, MessageId};
 
@@ -18,6 +20,8 @@ pub struct Sighting {
     pub hash: BodyHash,
     pub place: Place,
     pub event: EventIndex,
+    /// Who has shown it.
+    pub by: Option<NodeId>,
 }
 
 /// A read that was answered.
@@ -42,6 +46,7 @@ struct Look<'h> {
     queue: QueueId,
     seen: &'h [Seen],
     event: EventIndex,
+    by: Option<NodeId>,
 }
 
 #[derive(Debug)]
@@ -54,7 +59,9 @@ pub struct Digest<'h> {
     pub pulls: Vec<Pulled<'h>>,
     /// In the order in which they were made.
     pub scans: Vec<Scanned<'h>>,
+    /// Without what a promotion may lose and has lost.
     pub holdings: Holdings,
+    pub(super) window: Window,
 }
 
 impl<'h> Digest<'h> {
@@ -72,6 +79,7 @@ impl<'h> Digest<'h> {
             pulls: Vec::new(),
             scans: Vec::new(),
             holdings: Holdings::default(),
+            window: Window::default(),
         };
         let mut attempts = Vec::new();
         for at in 0..digest.calls.len() {
@@ -80,6 +88,7 @@ impl<'h> Digest<'h> {
             }
         }
         digest.attempts = Attempts::new(attempts);
+        digest.window = Window::new(&digest);
         digest.gather_holdings();
         Ok(digest)
     }
@@ -90,15 +99,30 @@ impl<'h> Digest<'h> {
             Op::Send(_) | Op::Half(_) => take_attempts(call, attempts),
             Op::Pull(value) if call.outcome == Outcome::Ok => {
                 self.pulls.push(Pulled { invoked: call.invoked.index, event: newest.index, value });
-                self.looks.push(Look { queue: value.queue, seen: &value.seen, event: newest.index });
+                self.looks.push(Look {
+                    queue: value.queue,
+                    seen: &value.seen,
+                    event: newest.index,
+                    by: value.node,
+                });
             }
             Op::Scan(value) if call.outcome == Outcome::Ok => {
                 self.scans.push(Scanned { invoked: call.invoked.index, event: newest.index, value });
-                self.looks.push(Look { queue: value.queue, seen: &value.seen, event: newest.index });
+                self.looks.push(Look {
+                    queue: value.queue,
+                    seen: &value.seen,
+                    event: newest.index,
+                    by: value.node,
+                });
             }
             // What is consumed again comes from another topic, where it has other places.
             Op::Deliver(value) if call.outcome == Outcome::Ok && !value.retried => {
-                self.looks.push(Look { queue: value.queue, seen: &value.seen, event: newest.index });
+                self.looks.push(Look {
+                    queue: value.queue,
+                    seen: &value.seen,
+                    event: newest.index,
+                    by: None,
+                });
             }
             _ => {}
         }
@@ -107,9 +131,12 @@ impl<'h> Digest<'h> {
     fn gather_holdings(&mut self) {
         let acknowledged = self.attempts.iter().filter_map(|attempt| {
             let place = Place { queue: attempt.queue, offset: attempt.offset? };
-            Some(Held { place, id: attempt.id, event: attempt.completed? })
+            let event = attempt.completed?;
+            let is_there = !self.gave_up(attempt.id, event, attempt.node);
+            is_there.then_some(Held { place, id: attempt.id, event })
         });
-        let seen = self.sightings().map(|sighting| {
+        let is_there = |sighting: &Sighting| !self.gave_up(sighting.id, sighting.event, sighting.by);
+        let seen = self.sightings().filter(is_there).map(|sighting| {
             let Sighting { id, place, event, .. } = sighting;
             Held { place, id, event }
         });
@@ -124,8 +151,15 @@ impl<'h> Digest<'h> {
                 hash: seen.hash,
                 place: Place { queue: look.queue, offset: seen.offset },
                 event: look.event,
+                by: look.by,
             })
         })
+    }
+
+    /// Whether a promotion has lost a message and may have, as far as an event of `by` shows it.
+    pub fn gave_up(&self, id: MessageId, event: EventIndex, by: Option<NodeId>) -> bool {
+        let attempt = self.attempts.get(id);
+        attempt.is_some_and(|attempt| self.window.gave_up(self, attempt, event, by))
     }
 
     pub fn event(&self, index: EventIndex) -> Option<&'h Event> {

@@ -13,8 +13,15 @@ pub(super) fn no_loss(digest: &Digest<'_>, findings: &mut Findings) {
     let scans = digest.final_scans();
     let kept =
         digest.attempts.marked(scans.values().flat_map(|scan| scan.value.seen.iter().map(|seen| seen.id)));
+    let is_given_up = |attempt: &Attempt| {
+        let at = attempt.completed.unwrap_or(attempt.invoked);
+        digest.gave_up(attempt.id, at, attempt.node)
+    };
     let is_expected = |attempt: &Attempt| {
-        attempt.acknowledged() && attempt.is_direct() && scans.contains_key(&attempt.queue)
+        attempt.acknowledged()
+            && attempt.is_direct()
+            && scans.contains_key(&attempt.queue)
+            && !is_given_up(attempt)
     };
     let all = || digest.attempts.iter().zip(&kept).filter(|(attempt, _)| is_expected(attempt));
     let place = |attempt: &Attempt| (attempt.id.producer, attempt.queue);

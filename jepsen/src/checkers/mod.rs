@@ -15,6 +15,7 @@ mod messages;
 mod offsets;
 mod order;
 mod places;
+mod promotions;
 mod quorum;
 mod reads;
 mod register;
@@ -30,6 +31,7 @@ pub use attempts::Attempt;
 pub use digest::Digest;
 pub use faulty::{Downtime, Isolation, isolations};
 pub use places::Place;
+pub use promotions::{GivenUp, promotions};
 
 use crate::history::{Event, EventIndex, HistoryError};
 
@@ -50,6 +52,8 @@ const TOLD_MAX: usize = 20;
 pub struct Findings {
     pub told: Vec<Anomaly>,
     pub counts: BTreeMap<&'static str, u64>,
+    /// What was lost and may be: no anomaly, but never passed over in silence.
+    pub given_up: GivenUp,
 }
 
 impl Findings {
@@ -143,6 +147,7 @@ pub fn judge(history: &[Event]) -> Result<Findings, HistoryError> {
     for checker in ALL {
         (checker.check)(&digest, &mut findings);
     }
+    findings.given_up = promotions::given_up(&digest);
     Ok(findings)
 }
 

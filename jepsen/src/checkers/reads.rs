@@ -24,7 +24,9 @@ fn dirty_reads(digest: &Digest<'_>, findings: &mut Findings) {
         let Some(scan) = scans.get(&queue) else { continue };
         for seen in pulled.value.seen.iter().filter(|seen| seen.offset >= scan.value.min) {
             let kept = scan.value.at(seen.offset);
-            if kept.is_none_or(|kept| kept.id != seen.id) && reported.insert(seen.id) {
+            let is_gone = kept.is_none_or(|kept| kept.id != seen.id);
+            let may_be = || digest.gave_up(seen.id, pulled.event, pulled.value.node);
+            if is_gone && !may_be() && reported.insert(seen.id) {
                 findings.add("dirty-read", &[pulled.event, scan.event], || {
                     let place = Place { queue, offset: seen.offset };
                     format!("message {} was read at {place} and is not there at the end", seen.id)

@@ -12,6 +12,7 @@ fn fault(index: u64, number: i64, begins: bool, down: &[u8], cut: &[(u8, u8)]) -
         down: down.iter().copied().map(NodeId).collect(),
         cut: cut.iter().map(|(from, to)| Flow { from: NodeId(*from), to: NodeId(*to) }).collect(),
         struck: Vec::new(),
+        promoted: None,
         result: Some("installed".into()),
         proof: None,
     };

@@ -90,13 +90,13 @@ pub(super) fn cases(options: &SuiteOptions, ours: bool) -> Box<dyn Iterator<Item
         Suite::Systems => Box::new((seed..seed + options.seeds).flat_map(systems_round)),
         Suite::Clients => Box::new((seed..seed + options.seeds).flat_map(clients_round)),
         Suite::Regressions => Box::new(regressions().into_iter()),
-        Suite::Nightly => Box::new((seed..).flat_map(nightly_round)),
+        Suite::Nightly => Box::new((seed..).flat_map(move |seed| nightly_round(seed, ours))),
     }
 }
 
 /// Every workload and every package. Most tests send as fast as the group takes it, and a third of them cuts the power: what a
 /// group loses it loses under load. Faults follow each other closely.
-fn nightly_round(seed: u64) -> impl Iterator<Item = Case> {
+fn nightly_round(seed: u64, ours: bool) -> impl Iterator<Item = Case> {
     const ROUND: &[(&str, &str)] = &[
         ("queue", "powercut"),
         ("queue", "kill"),
@@ -120,7 +120,10 @@ fn nightly_round(seed: u64) -> impl Iterator<Item = Case> {
         ("queue", "disk"),
         ("meta", "kill-primary,partition-namesrv"),
     ];
-    ROUND.iter().map(move |(workload, nemesis)| {
+    // Our pairs, in the rounds of our own group.
+    let pairs = if ours { PAIRS } else { &[] };
+    let pairs = pairs.iter().filter(|(_, system)| system.contains("ferrymq-classic"));
+    let groups = ROUND.iter().map(move |(workload, nemesis)| {
         let name = format!("{workload} under {nemesis}");
         let load = if matches!(*workload, "queue" | "recover") {
             "--rate 3000 --concurrency 16n"
@@ -129,7 +132,23 @@ fn nightly_round(seed: u64) -> impl Iterator<Item = Case> {
         };
         let rhythm = "--time-limit 60 --nemesis-interval 4";
         case(&name, seed, &format!("--workload {workload} --nemesis {nemesis} {rhythm} {load}"))
-    })
+    });
+    groups.chain(pairs.map(move |(name, system)| promotions(name, system, seed)))
+}
+
+/// A master and its slave.
+const PAIRS: &[(&str, &str)] = &[
+    ("ferrymq SYNC_MASTER, SYNC_FLUSH", "--system ferrymq-classic --mode sync-ms --nodes 2"),
+    ("ferrymq ASYNC_MASTER, SYNC_FLUSH", "--system ferrymq-classic --mode async-ms --nodes 2"),
+    ("Apache SYNC_MASTER, SYNC_FLUSH", "--system apache-masterslave --mode sync-ms --nodes 2"),
+    ("Apache ASYNC_MASTER, SYNC_FLUSH", "--system apache-masterslave --mode async-ms --nodes 2"),
+];
+
+/// The slave takes its master's place, over and over.
+fn promotions(name: &str, system: &str, seed: u64) -> Case {
+    let faults = "--workload masterslave --nemesis promote";
+    let rhythm = "--rate 500 --time-limit 60 --nemesis-interval 8 --final-time-limit 40";
+    case(&format!("{name}: promote"), seed, &format!("{system} {faults} {rhythm}"))
 }
 
 /// The systems that are shown beside each other, each as it is asked to be safe, and Apache's pair also as it comes.
@@ -145,6 +164,11 @@ const SYSTEMS_COMPARED: &[(&str, &str)] = &[
 ];
 
 fn systems_round(seed: u64) -> impl Iterator<Item = Case> {
+    let pairs = PAIRS.iter().map(move |(name, system)| promotions(name, system, seed));
+    compared(seed).chain(pairs)
+}
+
+fn compared(seed: u64) -> impl Iterator<Item = Case> {
     const FAULTS: &[&str] = &["kill-primary", "powercut-all", "partition-primary", "pause-primary"];
     FAULTS.iter().flat_map(move |fault| {
         let stands_alone = |system: &str| system.contains("--nodes 1");

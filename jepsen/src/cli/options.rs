@@ -208,7 +208,8 @@ impl TestOptions {
             other => return Err(Refusal::bad(format!("--flush is sync or async, not {other}"))),
         };
         self.check_unsafe(system)?;
-        let faults = self.faults(system, backend)?;
+        let faults = self.faults(system, backend, workload)?;
+        self.check_promotions(system, workload, &faults)?;
         let images = self.images(&faults)?;
         let seed = self.seed.unwrap_or_else(|| {
             u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis()).unwrap_or(1)
@@ -278,7 +279,38 @@ impl TestOptions {
         }
     }
 
-    fn faults(&self, system: &System, backend: Backend) -> Result<Vec<&'static Fault>, Refusal> {
+    /// The workload is about promotions, which need a master and the one who takes its place.
+    fn check_promotions(
+        &self,
+        system: &System,
+        workload: &Workload,
+        faults: &[&Fault],
+    ) -> Result<(), Refusal> {
+        if !workload.is_about_promotions() {
+            return Ok(());
+        }
+        if !self.is_pair(system) {
+            return Err(Refusal::bad(format!(
+                "the workload {} needs a master and a slave: --system ferrymq-classic or apache-masterslave, --nodes 2",
+                workload.name
+            )));
+        }
+        if !faults.iter().any(|fault| fault.promotes()) {
+            return Err(Refusal::bad(format!("the workload {} needs a fault of promote", workload.name)));
+        }
+        Ok(())
+    }
+
+    fn is_pair(&self, system: &System) -> bool {
+        system.replication == Replication::MasterSlave && self.nodes == 2
+    }
+
+    fn faults(
+        &self,
+        system: &System,
+        backend: Backend,
+        workload: &Workload,
+    ) -> Result<Vec<&'static Fault>, Refusal> {
         let mut faults: Vec<&Fault> = Vec::new();
         for name in self.nemesis.iter().filter(|name| *name != "none") {
             let named = Fault::named(name);
@@ -291,10 +323,16 @@ impl TestOptions {
                 let elects = !fault.needs_raft() || system.replication == Replication::Raft;
                 let has_peers = !fault.needs_peers() || self.nodes > 1;
                 let possible = backend == Backend::Processes || fault.fits_containers();
-                if elects && has_peers && possible {
+                let has_heir = !fault.promotes() || (self.is_pair(system) && workload.is_about_promotions());
+                if elects && has_peers && has_heir && possible {
                     faults.push(fault);
                 } else if one && !possible {
                     return Err(Refusal::bad(format!("{} cannot be done to containers", fault.name)));
+                } else if one && !has_heir {
+                    return Err(Refusal::bad(format!(
+                        "{} is for the workload masterslave, with a master and a slave",
+                        fault.name
+                    )));
                 } else if one && !has_peers {
                     return Err(Refusal::bad(format!("{} needs 2 nodes or more", fault.name)));
                 } else if one {
@@ -415,6 +453,16 @@ mod tests {
             (
                 "--backend compose --nemesis partition-one-way",
                 "partition-one-way cannot be done to containers",
+            ),
+            ("--nemesis promote", "no fault of promote is possible here"),
+            (
+                "--system ferrymq-classic --nodes 2 --nemesis promote-kill",
+                "promote-kill is for the workload masterslave",
+            ),
+            ("--workload masterslave --nemesis kill", "the workload masterslave needs a master and a slave"),
+            (
+                "--system ferrymq-classic --nodes 2 --workload masterslave --nemesis kill",
+                "the workload masterslave needs a fault of promote",
             ),
             ("--backend compose --nemesis powercut", "no fault of powercut is possible here"),
         ];

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use ferrymq_proto::json::{self, Dialect};
 
+use crate::faults::Fault;
 use crate::plan::Plan;
 use crate::run::{Outcome, Verdict};
 
@@ -35,6 +36,10 @@ ferrymq_proto::body! {
         acknowledged: i64 = "acknowledged",
         failed: i64 = "failed",
         unknown: i64 = "unknown",
+        /// Acknowledged messages that promotions lost within the window that is declared for them.
+        given_up: i64 = "givenUp",
+        /// From the first acknowledgement to the last of what one promotion lost, at the longest.
+        given_up_ms: i64 = "givenUpMs",
         faults: i64 = "faults",
         leader_changes: i64 = "leaderChanges",
         fault_kinds: BTreeMap<String, i64> = "faultKinds",
@@ -81,6 +86,8 @@ fn results(outcome: &Outcome, recoveries: &BTreeMap<String, Vec<f64>>) -> Result
         acknowledged: count(tally.acknowledged),
         failed: count(tally.failed),
         unknown: count(tally.unknown),
+        given_up: count(outcome.findings.given_up.messages),
+        given_up_ms: count(outcome.findings.given_up.span.0 / 1_000_000),
         faults: count(tally.faults),
         leader_changes: count(tally.leader_changes.saturating_sub(1)),
         fault_kinds: outcome.faults.iter().map(|(name, number)| (name.clone(), count(*number))).collect(),
@@ -143,6 +150,9 @@ pub fn print(plan: &Plan, outcome: &Outcome) {
             println!("  unknown because {reason}");
         }
     }
+    if let Some(sentence) = given_up(outcome) {
+        println!("  {sentence}");
+    }
     for (name, count) in &outcome.findings.counts {
         println!("  {name}: {count}");
     }
@@ -151,6 +161,22 @@ pub fn print(plan: &Plan, outcome: &Outcome) {
         println!("  {}: {} (events {})", anomaly.name, anomaly.sentence, events.join(", "));
     }
     println!("  {}", outcome.folder.join("index.html").display());
+}
+
+/// What promotions lost and may lose, where there were some.
+pub fn given_up(outcome: &Outcome) -> Option<String> {
+    let given_up = outcome.findings.given_up;
+    let promotions: u64 = (outcome.faults.iter())
+        .filter(|(name, _)| Fault::find(name).is_some_and(Fault::promotes))
+        .map(|(_, times)| times)
+        .sum();
+    (promotions > 0).then(|| {
+        format!(
+            "{promotions} promotions gave up {} acknowledged messages, of {:.2} s at the longest",
+            given_up.messages,
+            given_up.span.seconds()
+        )
+    })
 }
 
 /// The moment, in a form that sorts: 20261121T142004.

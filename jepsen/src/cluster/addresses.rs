@@ -127,7 +127,12 @@ impl Addresses {
         (Ipv4Addr::LOCALHOST, port).into()
     }
 
-    /// Where a master listens for its slaves.
+    /// Where a master listens for its slaves, whether it listens there on all addresses or on its own.
+    pub fn replication_at_home(&self, node: NodeId) -> SocketAddr {
+        (self.broker_host(node), self.replication(node).port()).into()
+    }
+
+    /// Where a master says that it listens for its slaves.
     pub fn replication(&self, node: NodeId) -> SocketAddr {
         let port = self.replication_ports.get(usize::from(node.0)).copied().unwrap_or_default();
         (Ipv4Addr::LOCALHOST, port).into()

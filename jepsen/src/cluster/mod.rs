@@ -8,6 +8,7 @@ pub mod containers;
 mod crossing;
 mod link;
 mod members;
+mod pair;
 mod process;
 pub mod programs;
 pub mod storage;
@@ -25,6 +26,7 @@ pub use addresses::{Addresses, Doors};
 use containers::Containers;
 use crossing::{Crossing, Residents};
 pub use link::{Behaviour, Link, Traffic, Way};
+pub use pair::Follows;
 use process::{Launch, Process};
 pub use storage::{Storage, StorageError, StorageKind};
 pub use systems::{GROUP, Maker, Mode, Programs, READY, Replication, SYSTEMS, Setting, System};
@@ -91,7 +93,10 @@ pub struct Cluster {
     peer_links: BTreeMap<(NodeId, NodeId), SocketAddr>,
     crossings: Vec<Crossing>,
     residents: Residents,
-    master_links: BTreeMap<NodeId, SocketAddr>,
+    /// Where a slave finds a master, by (slave, master).
+    master_links: BTreeMap<(NodeId, NodeId), SocketAddr>,
+    /// Who takes messages, where that is said by the settings.
+    master: NodeId,
     folder: PathBuf,
     name_server: Option<Process>,
     nodes: Vec<Node>,
@@ -127,6 +132,7 @@ impl Cluster {
             crossings: Vec::new(),
             residents: Residents::default(),
             master_links: BTreeMap::new(),
+            master: NodeId(0),
             folder: folder.to_owned(),
             name_server: None,
             containers: None,
@@ -199,6 +205,15 @@ impl Cluster {
         }
         let folder = self.storage.folder(node);
         fs::create_dir_all(&folder)?;
+        let (conf, launch) = self.description(node);
+        // On a full disk nothing can be written; what it says has not changed.
+        let file = systems::configuration(&folder);
+        fs::write(&file, conf).or_else(|error| if file.is_file() { Ok(()) } else { Err(error) })?;
+        self.launch(node, launch)
+    }
+
+    /// What the file of a node says, and how it is started on it.
+    fn description(&self, node: NodeId) -> (String, Launch) {
         let setting = Setting {
             addresses: &self.addresses,
             nodes: self.blueprint.nodes,
@@ -207,12 +222,13 @@ impl Cluster {
             sync_flush: self.blueprint.sync_flush,
             unsafe_modes: &self.blueprint.unsafe_modes,
             peer_links: &self.peer_links,
+            master: self.master,
             master_link: self.master_link(node),
         };
-        let (conf, launch) = self.blueprint.system.broker(&self.programs, &setting, node, &folder);
-        // On a full disk nothing can be written; what it says has not changed.
-        fs::write(folder.join("node.conf"), conf)
-            .or_else(|error| if folder.join("node.conf").is_file() { Ok(()) } else { Err(error) })?;
+        self.blueprint.system.broker(&self.programs, &setting, node, &self.storage.folder(node))
+    }
+
+    fn launch(&mut self, node: NodeId, launch: Launch) -> Result<(), ClusterError> {
         let log = self.log(node);
         let process = Process::start(&Launch { log, ..launch })?;
         self.residents.moved_in(node, process.id());

@@ -17,7 +17,7 @@ pub enum Maker {
 pub enum Replication {
     /// The nodes elect a leader.
     Raft,
-    /// n0 is the master for ever.
+    /// One is the master as its settings say; n0 at first.
     MasterSlave,
 }
 
@@ -31,6 +31,24 @@ pub enum Mode {
     SyncMasterSlave,
     /// The master has it.
     AsyncMasterSlave,
+}
+
+impl Mode {
+    /// What the settings of a master call it.
+    pub fn master_role(self) -> &'static str {
+        match self {
+            Self::AsyncMasterSlave => "ASYNC_MASTER",
+            Self::Raft | Self::SyncMasterSlave => "SYNC_MASTER",
+        }
+    }
+
+    /// Nodes of a pair that must have a message before it is acknowledged.
+    fn copies(self) -> u8 {
+        match self {
+            Self::AsyncMasterSlave => 1,
+            Self::Raft | Self::SyncMasterSlave => 2,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +145,8 @@ pub struct Setting<'c> {
     pub unsafe_modes: &'c [String],
     /// Who finds whose peer port where, by (from, to).
     pub peer_links: &'c BTreeMap<(NodeId, NodeId), std::net::SocketAddr>,
+    /// Who takes messages, where that is said by the settings.
+    pub master: NodeId,
     /// Where the node, if it is a slave, finds the master's replication port; otherwise it asks the name server.
     pub master_link: Option<std::net::SocketAddr>,
 }
@@ -147,8 +167,7 @@ impl System {
     pub fn quorum(&self, mode: Mode, nodes: u8) -> i64 {
         match mode {
             Mode::Raft => i64::from(nodes / 2 + 1),
-            Mode::SyncMasterSlave => 2,
-            Mode::AsyncMasterSlave => 1,
+            Mode::SyncMasterSlave | Mode::AsyncMasterSlave => i64::from(mode.copies()),
         }
     }
 
@@ -234,16 +253,15 @@ fn raft(settings: &mut BTreeMap<&'static str, String>, setting: &Setting<'_>, no
 }
 
 fn master_slave(settings: &mut BTreeMap<&'static str, String>, setting: &Setting<'_>, node: NodeId) {
-    settings.insert("brokerId", node.0.to_string());
-    if node == NodeId(0) {
-        let (role, replicas) = match setting.mode {
-            Mode::AsyncMasterSlave => ("ASYNC_MASTER", 1),
-            _ => ("SYNC_MASTER", 2),
-        };
-        settings.insert("brokerRole", role.to_owned());
-        settings.insert("totalReplicas", setting.nodes.to_string());
-        settings.insert("inSyncReplicas", replicas.to_string());
+    settings.insert("totalReplicas", setting.nodes.to_string());
+    settings.insert("inSyncReplicas", setting.mode.copies().to_string());
+    if node == setting.master {
+        settings.insert("brokerId", "0".to_owned());
+        settings.insert("brokerRole", setting.mode.master_role().to_owned());
     } else {
+        // 0 is the master's.
+        let id = if node == NodeId(0) { setting.nodes } else { node.0 };
+        settings.insert("brokerId", id.to_string());
         settings.insert("brokerRole", "SLAVE".to_owned());
         if let Some(link) = setting.master_link {
             settings.insert("haMasterAddress", link.to_string());
@@ -251,7 +269,8 @@ fn master_slave(settings: &mut BTreeMap<&'static str, String>, setting: &Setting
     }
 }
 
-fn configuration(folder: &Path) -> PathBuf {
+/// The file of a node that keeps everything in this folder.
+pub fn configuration(folder: &Path) -> PathBuf {
     folder.join("node.conf")
 }
 

@@ -37,11 +37,14 @@ impl Cluster {
                         others.map(|peer| (LinkName::Peers(*node, *peer), any, self.addresses.peer(*peer))),
                     );
                 }
-                Replication::MasterSlave if *node != NodeId(0) => {
-                    let master = self.addresses.replication(NodeId(0));
-                    wanted.push((LinkName::Replication(*node, NodeId(0)), any, master));
+                // Whoever is the master now, another may be later.
+                Replication::MasterSlave => {
+                    let masters = nodes.iter().filter(|master| *master != node);
+                    wanted.extend(masters.map(|master| {
+                        let home = self.addresses.replication_at_home(*master);
+                        (LinkName::Replication(*node, *master), any, home)
+                    }));
                 }
-                Replication::MasterSlave => {}
             }
         }
         // Where slaves find their master must be known before the master says where it is.
@@ -54,7 +57,9 @@ impl Cluster {
             };
             match name {
                 LinkName::Peers(from, to) => drop(self.peer_links.insert((from, to), link.listens)),
-                LinkName::Replication(slave, _) => drop(self.master_links.insert(slave, link.listens)),
+                LinkName::Replication(slave, master) => {
+                    self.master_links.insert((slave, master), link.listens);
+                }
                 _ => {}
             }
             self.links.insert(name, link);
@@ -69,16 +74,16 @@ impl Cluster {
 
     pub(super) fn master_link(&self, node: NodeId) -> Option<SocketAddr> {
         let is_told = self.blueprint.system.maker == Maker::Ferrymq;
-        self.master_links.get(&node).copied().filter(|_| is_told)
+        self.master_links.get(&(node, self.master)).copied().filter(|_| is_told)
     }
 
     /// Apache's slaves forget the `haMasterAddress` of their configuration before they use it, and go where the name server says
     /// that their master is. What it hears there is the link to the master.
     fn alias_at(&self, name: LinkName) -> Option<Alias> {
-        let master = NodeId(0);
-        let is_it = name == LinkName::ToNameServer(master) && self.blueprint.system.maker == Maker::Apache;
-        let link = self.master_links.values().next().filter(|_| is_it)?;
-        Alias::new(self.addresses.replication(master), *link)
+        let LinkName::ToNameServer(own) = name else { return None };
+        let of_own = self.master_links.iter().find(|((_, master), _)| *master == own);
+        let (_, link) = of_own.filter(|_| self.blueprint.system.maker == Maker::Apache)?;
+        Alias::new(self.addresses.replication(own), *link)
     }
 
     async fn open_crossings(&mut self, dice: &mut Dice) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! Makes each fault happen, and shows that it did.
 
 mod dances;
+mod promotion;
 
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const FRAME_CUT: (u64, u64) = (200, 4000);
 pub struct Installed {
     pub down: Vec<NodeId>,
     pub cut: Vec<Flow>,
+    /// Whoever was made the master, if that was tried.
+    pub promoted: Option<NodeId>,
     /// `Err`: nothing shows that it took effect.
     pub proof: Option<Result<String, String>>,
     paused: Vec<NodeId>,
@@ -103,6 +106,9 @@ pub async fn install(
         Means::FlipBits | Means::Truncate | Means::Wipe => damage(fault.means, targets, cluster, dice).await,
         Means::FlipDance => dances::damage_dance(Means::FlipBits, targets, cluster, dice).await,
         Means::WipeDance => dances::damage_dance(Means::Wipe, targets, cluster, dice).await,
+        Means::Promote | Means::PromoteDark | Means::PromoteApart => {
+            promotion::promote(fault.means, targets, cluster, directory).await
+        }
         // The clients hear of it by another way.
         Means::ClientCrash => Ok(Installed::default().proved("all clients were told to forget")),
     }
@@ -148,6 +154,9 @@ pub async fn heal(
         });
     }
     let down = std::mem::take(&mut installed.down);
+    if installed.promoted.is_some() {
+        return promotion::follow(&down, shown, cluster).await.map(Some);
+    }
     for node in &down {
         if !cluster.is_running(*node) {
             cluster.start_node(*node)?;

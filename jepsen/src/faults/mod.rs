@@ -60,6 +60,12 @@ pub enum Means {
     WipeDance,
     /// Clients forget all they know and come back as others.
     ClientCrash,
+    /// The master ends and its slave takes its place; when the fault ends, the old master comes back as a slave.
+    Promote,
+    /// The same after a cut of the master's power.
+    PromoteDark,
+    /// The same, and the slave hears nothing of what the master takes before it ends.
+    PromoteApart,
 }
 
 /// Who it is done to.
@@ -129,6 +135,9 @@ faults! {
     "wipe-one" in "wipe": Wipe One;
     "wipe-dance" in "wipe": WipeDance Primary;
     "client-crash" in "client": ClientCrash Nobody;
+    "promote-kill" in "promote": Promote Primary;
+    "promote-powercut" in "promote": PromoteDark Primary;
+    "promote-cut" in "promote": PromoteApart Primary;
 }
 
 impl Fault {
@@ -143,7 +152,8 @@ impl Fault {
 
     /// It needs disks whose power can be cut or that can be filled.
     pub fn needs_images(&self) -> bool {
-        matches!(self.means, Means::PowerCut | Means::PowerDance | Means::VoteDance | Means::DiskFull)
+        use Means::{DiskFull, PowerCut, PowerDance, PromoteDark, VoteDance};
+        matches!(self.means, PowerCut | PowerDance | VoteDance | DiskFull | PromoteDark)
     }
 
     /// It makes sense only among nodes that elect a leader.
@@ -152,17 +162,24 @@ impl Fault {
         matches!(self.means, PowerDance | VoteDance | FlipDance | Wipe | WipeDance)
     }
 
+    /// It gives the place of a master to its slave.
+    pub fn promotes(&self) -> bool {
+        matches!(self.means, Means::Promote | Means::PromoteDark | Means::PromoteApart)
+    }
+
     /// The nodes that it ends, pauses or cuts off at some time.
     pub fn strikes(&self, nodes: u8, targets: &[NodeId]) -> Vec<NodeId> {
         use Means::{
             ClientCrash, CutClients, CutFrames, CutNameServer, DiskFull, DropReplies, FlipDance, PowerDance,
-            Reset, Slow, VoteDance, WipeDance,
+            Promote, PromoteApart, PromoteDark, Reset, Slow, VoteDance, WipeDance,
         };
         match self.means {
             Slow | DropReplies | CutFrames | Reset | CutClients | CutNameServer | ClientCrash | DiskFull => {
                 Vec::new()
             }
-            PowerDance | VoteDance | FlipDance | WipeDance => (0..nodes).map(NodeId).collect(),
+            PowerDance | VoteDance | FlipDance | WipeDance | Promote | PromoteDark | PromoteApart => {
+                (0..nodes).map(NodeId).collect()
+            }
             _ => targets.to_vec(),
         }
     }

@@ -89,6 +89,7 @@ impl Nemesis {
         value.struck = fault.strikes(nodes, &targets);
         value.down.clone_from(&installed.down);
         value.cut.clone_from(&installed.cut);
+        value.promoted = installed.promoted;
         let (result, proof) = match &installed.proof {
             Some(Ok(proof)) => ("installed", proof.clone()),
             Some(Err(doubt)) => ("indeterminate", doubt.clone()),

@@ -43,6 +43,7 @@ fn what_was_recorded_is_read_again() {
         Process::Nemesis,
         EventType::Info,
         Op::Fault(FaultValue {
+            promoted: Some(NodeId(1)),
             fault: "kill-one".into(),
             result: Some("installed".into()),
             ..FaultValue::default()

@@ -197,6 +197,8 @@ ferrymq_proto::body! {
         struck: Vec<NodeId> = "struck",
         /// Ordered pairs between which no byte passes.
         cut: Vec<Flow> = "cut",
+        /// Whoever was made the master, if that was tried.
+        promoted: Option<NodeId> = "promoted",
         /// `installed`, `skipped` or `indeterminate`.
         result: Option<String> = "result",
         /// What shows that the fault is there.

@@ -14,6 +14,7 @@ use std::io;
 use ferrymq_proto::json::{self, Dialect};
 
 use crate::checkers::{Anomaly, Findings};
+use crate::cli::given_up;
 use crate::history::{Event, Op};
 use crate::plan::Plan;
 use crate::run::{Outcome, Verdict};
@@ -84,6 +85,9 @@ fn head(body: &mut String, plan: &Plan, outcome: &Outcome) {
     if let Verdict::Unknown(reasons) = &outcome.verdict {
         let list: String = reasons.iter().map(|reason| format!("<li>{}", escape(reason))).collect();
         let _ = write!(body, "<p>Nothing wrong was seen, but too little was seen:</p><ul>{list}</ul>");
+    }
+    if let Some(sentence) = given_up(outcome) {
+        let _ = write!(body, "<p>{}.</p>", escape(&sentence));
     }
     if !plan.unsafe_modes.is_empty() {
         let _ =

@@ -67,6 +67,8 @@ workloads! {
         needs "send" "pull", for_java true, groups no_groups;
     "recover" "the same, and all nodes are ended twice before the final reads" queue::spawn, lingers 0, restarts true, sends true,
         needs "send" "pull", for_java true, groups no_groups;
+    "masterslave" "the same, while a slave takes its master's place" queue::spawn, lingers 0, restarts false, sends true,
+        needs "send" "pull", for_java true, groups no_groups;
     "group" "a group consumes, and its members come and go" group::spawn, lingers 0, restarts false, sends true,
         needs "send" "deliver" "commit" "fetch", for_java true, groups group::groups;
     "offset" "a group says how far it is, and asks" offset::spawn, lingers 0, restarts false, sends true,
@@ -84,6 +86,11 @@ workloads! {
 impl Workload {
     pub fn find(name: &str) -> Option<&'static Self> {
         WORKLOADS.iter().find(|workload| workload.name == name)
+    }
+
+    /// It shows nothing unless a slave takes the place of its master.
+    pub fn is_about_promotions(&self) -> bool {
+        self.name == "masterslave"
     }
 
     /// Starts all workers. They end when the stage says so.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::Log;
+use ferrymq_storage::unsafe_modes::{UnsafeMode, is_on};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -160,7 +161,9 @@ impl Followers {
 
     /// Everything before `end` is final here. `told` hears whether enough slaves have it.
     pub fn wait(&self, end: LogOffset, told: Told) {
-        let Some(demand) = self.demand else { return told(Copied::Enough) };
+        let Some(demand) = self.demand.filter(|_| !is_on(UnsafeMode::AckBeforeSlave)) else {
+            return told(Copied::Enough);
+        };
         let mut state = self.state();
         let near = 1 + state.slaves.iter().filter(|slave| self.is_near(slave, end)).count();
         let copies = demand.needed(near);

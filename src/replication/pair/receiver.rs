@@ -104,8 +104,9 @@ impl Receiver {
     async fn follow(&self, address: &str, master: &Master) -> Result<std::convert::Infallible, Ended> {
         let extent = match &master.address {
             Some(broker) => match self.meet(broker).await {
-                // Nobody has said that it is there.
-                Err(Ended::Unknown(_)) if master.is_guess => None,
+                // Nobody has said that it is there. Whoever has nothing waits until somebody does: without the beginning of
+                // the master's log it would be sent only the last segment, as by Apache's master, and lack all before.
+                Err(Ended::Unknown(_)) if master.is_guess && !self.has_nothing() => None,
                 met => met?,
             },
             None => None,
@@ -120,6 +121,10 @@ impl Receiver {
         let mut link =
             Link { receiver: self, address, writing, intake, reported: first, wrote: Instant::now() };
         link.run(reading).await
+    }
+
+    fn has_nothing(&self) -> bool {
+        self.log.written() == self.log.start()
     }
 
     /// Asks the master who it is, and how far its log reaches. None where it does not say.
