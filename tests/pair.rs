@@ -1,10 +1,12 @@
 //! A master and its slave, as real processes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says with a panic that it failed")]
 
+use std::net::SocketAddr;
+
 use ferrymq_proto::code::RequestCode;
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use nodes::{Pair, TOPIC, eventually};
 
@@ -131,17 +133,37 @@ async fn a_slave_does_not_follow_a_master_with_another_log() {
     assert!(pair.slave.log_files() == before, "nothing was cut off");
 }
 
-/// What is left of the log is copied, wherever it begins now, and not only its last segment.
+/// What is left of the log is copied, wherever it begins now, and not only its last segment: also where the settings say by which
+/// way the log comes, and only the name server where to ask for its beginning.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_slave_gets_all_there_is() {
-    let mut pair = Pair::new("", "");
-    pair.master.start();
-    pair.master.send_many(3000).await;
-    pair.slave.start();
-    pair.follows().await;
-    pair.is_level().await;
-    assert!(pair.master.log_files().len() > 3);
-    assert!(pair.master.log_files() == pair.slave.log_files());
+    for by_another_way in [false, true] {
+        let mut pair = Pair::new("", "");
+        pair.master.start();
+        pair.master.send_many(3000).await;
+        if by_another_way {
+            let way = way_to(pair.master.ha_address()).await;
+            pair.slave.set(&format!("haMasterAddress={way}"));
+        }
+        pair.slave.start();
+        pair.follows().await;
+        pair.is_level().await;
+        assert!(pair.master.log_files().len() > 3);
+        assert!(pair.master.log_files() == pair.slave.log_files());
+    }
+}
+
+/// Carries connections to an address. Nothing serves requests on the port before its own.
+async fn way_to(address: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let way = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = TcpStream::connect(&address).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    way
 }
 
 #[tokio::test(flavor = "multi_thread")]

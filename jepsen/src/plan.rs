@@ -59,6 +59,9 @@ pub struct Rhythm {
     pub boot_ms: u64,
 }
 
+/// For a slave that begins anew to have everything.
+const COPY_MS: u64 = 4000;
+
 /// A plan that cannot be.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -189,7 +192,14 @@ fn length(fault: &Fault, rhythm: Rhythm, dice: &mut Dice) -> u64 {
 }
 
 fn rest(fault: &Fault, rhythm: Rhythm) -> u64 {
-    if ends_processes(fault) { rhythm.boot_ms } else { 0 }
+    if fault.promotes() {
+        // Two nodes start one after the other, and one of them may copy everything.
+        2 * rhythm.boot_ms + COPY_MS
+    } else if ends_processes(fault) {
+        rhythm.boot_ms
+    } else {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -255,12 +255,14 @@ async fn carry(
         async { tokio::join!(forth.run(client_reads, server_writes), back.run(server_reads, client_writes)) };
     let ended = behaviour.wait_for(|now| now.generation != generation);
     let (forth, back) = tokio::select! {
-        ends = both => ends,
+        // A reset first: what a cut has held back is lost, also where the cut ends at the same moment.
+        biased;
         _ = ended => {
             counters.disturbed.fetch_add(1, Ordering::Relaxed);
             // The halves are dropped with data unread or unsent, which the system answers with a reset.
             return;
         }
+        ends = both => ends,
     };
     // Whoever is not reset already hears an orderly end.
     drop((forth, back));

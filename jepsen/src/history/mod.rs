@@ -6,6 +6,7 @@
 //! nothing else, so old runs can be judged again by newer checkers.
 
 mod calls;
+mod glance;
 mod read;
 mod recorder;
 mod values;

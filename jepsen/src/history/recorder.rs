@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use ferrymq_proto::json::{self, Dialect};
 
+use super::glance::Glance;
 use super::{Event, EventIndex, EventType, Nanos, NodeId, Op, Process};
 
 /// What has happened so far.
@@ -21,6 +22,8 @@ pub struct Tally {
     pub faults: u64,
     pub leader: Option<NodeId>,
     pub leader_changes: u64,
+    /// Places that were said to hold two messages.
+    pub anomalies: u64,
 }
 
 /// The one place where events get their index and their time.
@@ -35,6 +38,7 @@ pub struct Recorder {
 struct State {
     file: BufWriter<File>,
     tally: Tally,
+    glance: Glance,
     /// The first write that failed; the history is worth nothing after it.
     error: Option<io::Error>,
 }
@@ -42,7 +46,7 @@ struct State {
 impl Recorder {
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = BufWriter::with_capacity(1 << 18, File::create_new(path)?);
-        let state = State { file, tally: Tally::default(), error: None };
+        let state = State { file, tally: Tally::default(), glance: Glance::default(), error: None };
         Ok(Self { began: Instant::now(), state: Mutex::new(state) })
     }
 
@@ -55,6 +59,7 @@ impl Recorder {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let index = EventIndex(state.tally.events);
         state.tally.count(kind, &op);
+        state.tally.anomalies += state.glance.look(kind, &op);
         let event = Event { index, time: self.now(), process, kind, op };
         let mut line = json::to_string(&event, Dialect::Standard);
         line.push('\n');

@@ -11,6 +11,7 @@ mod locks;
 mod message_mutants;
 mod messages;
 mod offsets;
+mod promotions;
 mod replica_mutants;
 mod script;
 mod timers;
@@ -44,6 +45,7 @@ pub struct Family {
 pub const FAMILIES: &[Family] = &[
     Family { name: "messages", valid: messages::valid, mutations: message_mutants::MUTATIONS },
     Family { name: "replicas", valid: messages::valid, mutations: replica_mutants::MUTATIONS },
+    Family { name: "promotions", valid: promotions::valid, mutations: promotions::MUTATIONS },
     Family { name: "groups", valid: groups::valid, mutations: groups::MUTATIONS },
     Family { name: "offsets", valid: offsets::valid, mutations: offsets::MUTATIONS },
     Family { name: "transactions", valid: transactions::valid, mutations: transactions::MUTATIONS },

@@ -18,12 +18,13 @@ pub(super) async fn tell(recorder: Arc<Recorder>, directory: Directory) {
         let tally = recorder.tally();
         let leader = directory.leader().map_or("nobody".to_owned(), |leader| leader.to_string());
         let line = format!(
-            "{:5.0} s  acknowledged {}  failed {}  unknown {}  faults {}  leader {leader} (changed {} times)",
+            "{:5.0} s  acknowledged {}  failed {}  unknown {}  faults {}  anomalies so far {}  leader {leader} (changed {} times)",
             recorder.now().seconds(),
             tally.acknowledged,
             tally.failed,
             tally.unknown,
             tally.faults,
+            tally.anomalies,
             tally.leader_changes.saturating_sub(1),
         );
         // A terminal that is gone is no reason to stop.

@@ -133,3 +133,23 @@ async fn an_alias_stands_in_the_place_of_an_address() {
     client.read_exact(&mut answer).await.expect("an answer");
     assert_eq!(&answer, b"127.0.0.1:20001");
 }
+
+/// Otherwise a slave would get what its master sent before it died although nothing reached it in time.
+#[tokio::test]
+async fn a_reset_loses_what_a_cut_held_back() {
+    for _ in 0..20 {
+        let link = echo().await;
+        let mut stream = connect(&link).await;
+        repeats(&mut stream, b"before").await.expect("an echo");
+        link.change(|now| now.forth.cut = true);
+        stream.write_all(b"held back").await.expect("taken");
+        while link.traffic().disturbed == 0 {
+            tokio::task::yield_now().await;
+        }
+        link.reset();
+        link.change(|now| now.forth.cut = false);
+        let ended = tokio::time::timeout(LONG, stream.read(&mut [0; 16])).await.expect("in time");
+        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+        assert_eq!(link.traffic().passed_forth, 6);
+    }
+}
