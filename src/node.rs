@@ -124,7 +124,8 @@ impl Node {
         let system = SystemTables::of(config)?;
         let Replicated { store, tables, replicator, raft, side } = match &config.mode {
             Mode::Master => of_pair(
-                pair_node::master(store::open(config, Layout::Classic, waking.clone())?, config).await?,
+                pair_node::master(store::open(config, Layout::Classic, waking.clone())?, config, &desk)
+                    .await?,
             ),
             Mode::Slave { .. } => {
                 of_pair(pair_node::slave(store::open(config, Layout::Classic, waking.clone())?, config)?)
@@ -452,8 +453,10 @@ fn registration(
         ha_address: format!("{}:{}", config.identity.slave_host, ha_port),
     };
     let name_servers = name_servers(config);
+    // Name servers that are to notice soon that a broker is gone must hear of it more often.
+    let period = if rules.has_acting_master { rules.period.min(rules.silence_max / 3) } else { rules.period };
     let rules = RegistrationRules {
-        period: rules.period,
+        period,
         silence_max: rules.silence_max,
         has_acting_master: rules.has_acting_master,
     };

@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::broker::Broker;
 use crate::config::broker::{BrokerConfig, BrokerRole, Replication};
+use crate::config::desk::BrokerDesk;
+use crate::config::live::Live;
 use crate::node::StartError;
 use crate::replication::classic::tables::{TablesParts, TablesThread};
 use crate::replication::classic::{self, Classic};
@@ -38,17 +40,15 @@ pub enum Side {
 }
 
 /// One node decides alone; others may follow it.
-pub async fn master(opened: Opened, config: &BrokerConfig) -> Result<Parts, StartError> {
+pub async fn master(opened: Opened, config: &BrokerConfig, desk: &BrokerDesk) -> Result<Parts, StartError> {
     let Opened { store, log } = opened;
     let (tables, parts) = tables(config)?;
     let rules = &config.replication;
-    let demand = (config.mode_keys.role == BrokerRole::SyncMaster).then_some(Demand {
-        copies: rules.replicas_in_sync,
-        copies_min: rules.replicas_in_sync_min,
-        adapts: rules.adapts_replicas,
-        patience: rules.slave_timeout,
-    });
-    let followers = Arc::new(Followers::new(store.log.clone(), demand, rules.lag_bytes_max));
+    // Who waits for both, disk and slaves, need not wait for one after the other.
+    let are_ahead = config.mode_keys.role == BrokerRole::SyncMaster;
+    let demand = Live::new(desk.follow(), demand);
+    let followers = Followers::new(store.log.clone(), demand, are_ahead, rules.lag_bytes_max);
+    let followers = Arc::new(followers);
     // Port 0 means any: then there is none behind it.
     let port = if config.network.listen_port == 0 { 0 } else { rules.port };
     let port = Port::bind(SocketAddr::new(config.network.bind_address, port)).await;
@@ -62,6 +62,16 @@ pub async fn master(opened: Opened, config: &BrokerConfig) -> Result<Parts, Star
     let replicator = Arc::new(Classic::start(parts)?);
     let side = Side::Master { port, followers, log: store.log.clone(), rules: stream_rules(rules) };
     Ok(Parts { store, tables, replicator, side })
+}
+
+fn demand(config: &BrokerConfig) -> Option<Demand> {
+    let rules = &config.replication;
+    (config.mode_keys.role == BrokerRole::SyncMaster).then_some(Demand {
+        copies: rules.replicas_in_sync,
+        copies_min: rules.replicas_in_sync_min,
+        adapts: rules.adapts_replicas,
+        patience: rules.slave_timeout,
+    })
 }
 
 /// A node that follows a master.

@@ -118,7 +118,7 @@ requests! {
     CONSUMER_SEND_MSG_BACK              Carried Task retries::send_back;
     RECALL_MESSAGE                      Carried Task recall::recall;
     LOCK_BATCH_MQ                       Current Task locks::lock;
-    UNLOCK_BATCH_MQ                     Leader Task locks::unlock;
+    UNLOCK_BATCH_MQ                     Current Task locks::unlock;
     GET_CONSUMER_LIST_BY_GROUP          Any    Now  clients::list_consumers;
     QUERY_CONSUMER_OFFSET               Current Now  offsets::query;
     GET_MAX_OFFSET                      Current Now  offsets::max;
@@ -140,6 +140,8 @@ requests! {
     GET_ALL_CONSUMER_OFFSET             Any    Now  replication::offsets;
     GET_ALL_DELAY_OFFSET                Any    Now  replication::delays;
     GET_TIMER_CHECK_POINT               Any    Now  replication::timers;
+    GET_TIMER_METRICS                   Any    Now  replication::timer_counts;
+    EXCHANGE_BROKER_HA_INFO             Any    Now  replication::exchange;
     GET_OWN_TABLES                      Any    Now  replication::own_tables;
     SEARCH_OFFSET_BY_TIMESTAMP          Current Task offsets::at_time;
     GET_EARLIEST_MSG_STORETIME          Any    Task offsets::earliest_time;

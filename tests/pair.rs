@@ -66,6 +66,29 @@ async fn as_many_as_are_near_may_suffice() {
     assert_eq!(pair.master.send_many(1).await, [STORED]);
 }
 
+/// As before a master is taken down: from then on nothing is acknowledged that its slave has not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_demanded_changes_while_the_master_runs() {
+    let adapts = "brokerRole=SYNC_MASTER\ntotalReplicas=2\ninSyncReplicas=2\nenableAutoInSyncReplicas=true";
+    let mut pair = Pair::started("", &format!("{adapts}\nslaveTimeout=300")).await;
+    pair.slave.end(Signal::KILL);
+    eventually("the master is alone", async || pair.master.status().await.connections.is_empty()).await;
+    assert_eq!(pair.master.send_many(1).await, [STORED]);
+    let changed =
+        pair.master.ask(RequestCode::UPDATE_BROKER_CONFIG, "", "minInSyncReplicas=2\n").await.unwrap();
+    assert_eq!(changed.code, STORED, "{:?}", changed.remark);
+    assert_eq!(pair.master.send_many(1).await, [NO_SLAVE]);
+    pair.slave.start();
+    pair.follows().await;
+    pair.is_level().await;
+    eventually("the slave knows that it is waited for", async || {
+        let info = pair.slave.ask(RequestCode::GET_BROKER_RUNTIME_INFO, "", "").await.unwrap();
+        String::from_utf8_lossy(&info.body).contains("\"haMasterInSyncReplicas\":\"2\"")
+    })
+    .await;
+    assert_eq!(pair.master.send_many(1).await, [STORED]);
+}
+
 /// Consumers go on at the slave, and their master comes back to the same log.
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_go_on_while_the_master_is_away() {
@@ -166,6 +189,100 @@ async fn way_to(address: String) -> SocketAddr {
     way
 }
 
+/// Apache's slave says 0 and takes what it is sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_nothing_is_sent_the_log_from_its_beginning() {
+    let mut pair = Pair::new("", "");
+    pair.master.start();
+    pair.master.send_many(3000).await;
+    let log: Vec<u8> = pair.master.log_files().into_iter().flat_map(|(_, bytes)| bytes).collect();
+    let mut slave = TcpStream::connect(pair.master.ha_address()).await.unwrap();
+    slave.write_all(&0_i64.to_be_bytes()).await.unwrap();
+    let mut at = 0;
+    while at < pair.master.end_of_log().await {
+        assert_eq!(slave.read_i64().await.unwrap(), at);
+        let bytes = usize::try_from(slave.read_i32().await.unwrap()).unwrap();
+        let mut part = vec![0; bytes];
+        slave.read_exact(&mut part).await.unwrap();
+        let begin = usize::try_from(at).unwrap();
+        assert!(log[begin..begin + bytes] == part);
+        at += i64::try_from(bytes).unwrap();
+    }
+}
+
+/// How much it misses: `FERRYMQ_AWAY_MIB`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slave_that_was_away_gets_what_it_missed() {
+    let mebibytes: usize =
+        std::env::var("FERRYMQ_AWAY_MIB").map_or(8, |text| text.parse().expect("a number of MiB"));
+    let mut pair = Pair::started("", "").await;
+    pair.master.send_many(100).await;
+    pair.is_level().await;
+    pair.slave.end(Signal::KILL);
+    let has = pair.master.end_of_log().await;
+    let client = pair.master.client();
+    let body = "x".repeat(1 << 20);
+    for number in 0..mebibytes {
+        assert_eq!(pair.master.send(&client, number % 4, &body).await, Some(STORED));
+    }
+    pair.slave.start();
+    pair.follows().await;
+    pair.is_level().await;
+    assert!(pair.slave.end_of_log().await >= has + (i64::try_from(mebibytes).unwrap() << 20));
+    pair.master.end(Signal::TERM);
+    pair.slave.end(Signal::TERM);
+    assert!(pair.master.log_files() == pair.slave.log_files());
+}
+
+/// Its queues begin anew at the slave as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_deleted_and_made_again() {
+    let pair = Pair::started("slaveReadEnable=true", SYNC).await;
+    let pulled = async || pair.slave.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(1, 0), "").await.unwrap();
+    pair.master.send_many(40).await;
+    pair.master.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(1, 0), "").await.unwrap();
+    let old = pulled().await.body;
+    eventually("the slave has the topic", async || pulled().await.code == 0).await;
+    pair.master.ask(RequestCode::DELETE_TOPIC_IN_BROKER, &format!("topic={TOPIC}"), "").await.unwrap();
+    eventually("the slave has it no more", async || pulled().await.code == 17).await;
+    pair.master.send_many(20).await;
+    pair.master.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(1, 0), "").await.unwrap();
+    eventually("the slave has the new one", async || {
+        let pulled = pulled().await;
+        pulled.code == 0 && pulled.fields.get("maxOffset").is_some_and(|end| end == "5") && pulled.body != old
+    })
+    .await;
+}
+
+/// It answers what Apache's slaves and ordered consumers ask of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slave_locks_queues_for_ordered_consumers() {
+    let mut pair = Pair::started("slaveReadEnable=true\nenableSlaveActingMaster=true", SYNC).await;
+    pair.master.send_many(4).await;
+    pair.master.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(1, 0), "").await.unwrap();
+    eventually("the slave has the topic", async || {
+        pair.slave.ask(RequestCode::PULL_MESSAGE, &fields_of_pull(1, 0), "").await.unwrap().code == 0
+    })
+    .await;
+    let info = pair.master.ask(RequestCode::EXCHANGE_BROKER_HA_INFO, "", "").await.unwrap();
+    assert_eq!(info.fields.get("masterHaAddress").unwrap().to_string(), pair.master.ha_address());
+    assert_eq!(pair.master.ask(RequestCode::GET_TIMER_METRICS, "", "").await.unwrap().code, 0);
+    pair.master.end(Signal::KILL);
+    let queue = format!("{{\"brokerName\":\"g\",\"queueId\":1,\"topic\":\"{TOPIC}\"}}");
+    let asks = |client: &str| {
+        format!("{{\"consumerGroup\":\"readers\",\"clientId\":\"{client}\",\"mqSet\":[{queue}]}}")
+    };
+    let locks = async |client: &str| {
+        let answer = pair.slave.ask(RequestCode::LOCK_BATCH_MQ, "", &asks(client)).await.unwrap();
+        assert_eq!(answer.code, 0, "{:?}", answer.remark);
+        String::from_utf8_lossy(&answer.body).contains("queueId")
+    };
+    assert!(locks("one").await);
+    assert!(!locks("another").await);
+    assert_eq!(pair.slave.ask(RequestCode::UNLOCK_BATCH_MQ, "", &asks("one")).await.unwrap().code, 0);
+    assert!(locks("another").await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slave_of_another_cluster_is_not_filled() {
     let mut pair = Pair::new("", "");
@@ -250,6 +367,17 @@ async fn what_would_be_lost_is_said_before_a_promotion() {
     assert!(nothing_known.contains("nobody knows what it lacks"), "{nothing_known}");
     let forced = pair.promote_slave(&["--force"]).unwrap();
     assert!(forced.contains("Forced, although"), "{forced}");
+}
+
+/// It was acknowledged when one of two slaves had it.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_slave_may_have_what_this_one_lacks() {
+    let mut pair = Pair::started("", "brokerRole=SYNC_MASTER\ntotalReplicas=3\ninSyncReplicas=2").await;
+    pair.master.send_many(5).await;
+    pair.is_level().await;
+    pair.master.end(Signal::KILL);
+    let unknown = pair.promote_slave(&[]).unwrap_err();
+    assert!(unknown.contains("1 of its 2 slaves"), "{unknown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! What master and slave tell each other, and whoever looks at them.
 
-use ferrymq_proto::bodies::{HaClient, HaConnection, HaStatus, TimerCheckpoint};
+use ferrymq_proto::bodies::{HaClient, HaConnection, HaStatus, TimerCheckpoint, TimerMetrics};
 use ferrymq_proto::command::Command;
+use ferrymq_proto::headers::HaInfoReply;
 use ferrymq_proto::json::{self, Dialect};
 use ferrymq_proto::net::Connection;
 use ferrymq_proto::position::LogOffset;
@@ -38,6 +39,23 @@ pub fn timers(broker: &Broker, _request: &Command, _connection: &Connection) -> 
     Ok(Reply::body(checkpoint.encode()))
 }
 
+/// 61. How many timers of which topic wait is not counted here; Apache's slave that gets no answer complains all the time.
+pub fn timer_counts(_broker: &Broker, _request: &Command, _connection: &Connection) -> Answer {
+    Ok(Reply::body(json::to_string(&TimerMetrics::default(), Dialect::Fastjson)))
+}
+
+/// 906. A master says where it is. Where its own master is, a slave believes its settings and the name servers, and not whoever
+/// sends this.
+pub fn exchange(broker: &Broker, _request: &Command, _connection: &Connection) -> Answer {
+    let Pair::Master(_) = broker.writer.pair() else { return Ok(Reply::empty()) };
+    let ha_port = broker.desk.follow().borrow().replication.port;
+    Ok(Reply::header(&HaInfoReply {
+        master_ha_address: Some(format!("{}:{ha_port}", broker.identity.slave_host).into()),
+        master_flush_offset: Some(broker.archive.log().durable()),
+        master_address: Some(format!("{}:{}", broker.identity.host, broker.address.port()).into()),
+    }))
+}
+
 /// Our own slaves ask for it: what Apache's tables have no place for.
 pub fn own_tables(broker: &Broker, _request: &Command, _connection: &Connection) -> Answer {
     Ok(Reply::body(files::body(ConfigFile::Own, &broker.tables.read())))
@@ -61,7 +79,8 @@ fn of_master(followers: &Followers, end: LogOffset) -> HaStatus {
     let near = standings.iter().filter(|standing| standing.is_near).count();
     let connection = |standing: &Standing| HaConnection {
         addr: standing.address.to_string(),
-        diff: end.0.saturating_sub(standing.acknowledged.0),
+        // It may have what is not final here yet.
+        diff: end.0.saturating_sub(standing.acknowledged.0).max(0),
         in_sync: standing.is_near,
         slave_ack_offset: standing.acknowledged,
         transfer_from_where: standing.sent,

@@ -125,7 +125,8 @@ fn master(broker: &Broker, table: &mut Table) {
         put(table, "haMasterLogMaxOffset", end);
     }
     if let Some(copies) = facts.master_copies {
-        put(table, "haMasterInSyncReplicas", copies);
+        put(table, "haMasterInSyncReplicas", copies.demanded);
+        put(table, "haMasterTotalReplicas", copies.all);
     }
 }
 

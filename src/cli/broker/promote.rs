@@ -95,8 +95,8 @@ struct Slave {
     address: String,
     end: i64,
     master_end: Option<i64>,
-    /// How many copies of a message the master demanded before it acknowledged it.
-    master_copies: Option<i64>,
+    /// How many copies of a message the master demanded before it acknowledged it, and how many nodes there were for them.
+    master_copies: Option<(i64, i64)>,
 }
 
 async fn slave_of(remote: &Remote, config: &BrokerConfig) -> Result<Slave, Failure> {
@@ -109,7 +109,7 @@ async fn slave_of(remote: &Remote, config: &BrokerConfig) -> Result<Slave, Failu
         address,
         end,
         master_end: number("haMasterLogMaxOffset"),
-        master_copies: number("haMasterInSyncReplicas"),
+        master_copies: number("haMasterInSyncReplicas").zip(number("haMasterTotalReplicas")),
     })
 }
 
@@ -152,7 +152,13 @@ fn without_master(slave: &Slave) -> Option<String> {
         ));
     }
     match slave.master_copies {
-        Some(copies) if copies > 1 => None,
+        Some((copies, all)) if copies > 1 && copies >= all => None,
+        Some((copies, all)) if copies > 1 => Some(format!(
+            "the master waited for {} of its {} slaves, and what it took after this slave last asked it, within its last seconds, \
+             another one may have. Promote the one with the longest log.",
+            copies - 1,
+            all - 1
+        )),
         _ => Some(
             "the master did not wait for its slaves: what it took after this slave last asked it, within its last seconds, \
              would be lost."

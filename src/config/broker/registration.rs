@@ -69,7 +69,8 @@ pub(super) static KEYS: &[Row] = &[
         "enableSlaveActingMaster",
         "false",
         switch(|config| &mut config.registration.has_acting_master),
-        "Tell name servers that the smallest broker id of the group may act for a missing master.",
+        "Tell name servers that the smallest broker id of the group may act for a missing master: it serves consumers, and takes no \
+         messages.",
     ),
     fixed(
         "brokerNotActiveTimeoutMillis",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::registration::Endpoint;
-use super::rows::{DAY_MS, Row, fixed, milliseconds, switch};
+use super::rows::{DAY_MS, Row, fixed, live, milliseconds, switch};
 use crate::config::field::Field;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,34 +73,34 @@ pub(super) static KEYS: &[Row] = &[
         Field::Size(1..=1_099_511_627_776, |config| &mut config.replication.lag_bytes_max),
         "A slave that is further behind is not waited for.",
     ),
-    fixed(
+    live(
         "slaveTimeout",
         "3000",
         milliseconds(1..=DAY_MS, |config| &mut config.replication.slave_timeout),
         "How long a send waits for the slaves before it is answered with FLUSH_SLAVE_TIMEOUT.",
     ),
-    fixed(
+    live(
         "totalReplicas",
         "1",
         Field::Number(1..=100, |config| &mut config.replication.replicas),
         "Replicas of the group, the master among them.",
     )
     .important(),
-    fixed(
+    live(
         "inSyncReplicas",
         "1",
         Field::Number(1..=100, |config| &mut config.replication.replicas_in_sync),
         "With SYNC_MASTER: replicas, the master among them, that must have a message before it is acknowledged.",
     )
     .important(),
-    fixed(
+    live(
         "minInSyncReplicas",
         "1",
         Field::Number(1..=100, |config| &mut config.replication.replicas_in_sync_min),
         "With enableAutoInSyncReplicas: so many suffice when no more are near.",
     )
     .important(),
-    fixed(
+    live(
         "enableAutoInSyncReplicas",
         "false",
         switch(|config| &mut config.replication.adapts_replicas),

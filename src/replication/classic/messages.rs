@@ -209,6 +209,7 @@ impl LogWriter {
     fn settle(&self, waiting: Vec<Written>) {
         let log = self.appender.log();
         let end = log.written();
+        self.finish.followers.written();
         match self.finish.mode {
             FlushMode::Async => self.finish.confirm(end, waiting),
             FlushMode::Sync => {

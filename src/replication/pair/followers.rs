@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::Copied;
+use crate::config::live::Live;
 
 /// Slaves at a time. The next one is sent away.
 const SLAVES_MAX: usize = 64;
@@ -49,14 +50,16 @@ impl Demand {
 pub struct Followers {
     log: Log,
     /// None: nobody waits for slaves.
-    demand: Option<Demand>,
+    demand: Live<Option<Demand>>,
+    /// Slaves are sent what is written, while it goes to the disk of this node.
+    are_ahead: bool,
     /// A slave further behind is not near.
     lag_bytes_max: i64,
     /// How many slaves there are; read without the lock wherever something is written.
     count: AtomicUsize,
     /// Guards a small table, and the order of those who wait.
     state: Mutex<State>,
-    /// More of the log is final.
+    /// There is more to be sent.
     moved: Notify,
     /// Somebody waits.
     waiting: Notify,
@@ -131,10 +134,12 @@ pub struct Place {
 }
 
 impl Followers {
-    pub fn new(log: Log, demand: Option<Demand>, lag_bytes_max: usize) -> Self {
+    /// With `are_ahead` slaves are sent what is not final here yet.
+    pub fn new(log: Log, demand: Live<Option<Demand>>, are_ahead: bool, lag_bytes_max: usize) -> Self {
         Self {
             log,
-            demand: demand.filter(|demand| demand.copies > 1),
+            demand,
+            are_ahead,
             lag_bytes_max: i64::try_from(lag_bytes_max).unwrap_or(i64::MAX),
             count: AtomicUsize::new(0),
             state: Mutex::default(),
@@ -147,21 +152,43 @@ impl Followers {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn demand(&self) -> Option<Demand> {
+        self.demand.get().filter(|demand| demand.copies > 1)
+    }
+
+    /// More of the log is written now.
+    pub fn written(&self) {
+        if self.are_ahead {
+            self.wake();
+        }
+    }
+
     /// More of the log is final now.
     pub fn confirmed(&self) {
+        if !self.are_ahead {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
         if self.count.load(Ordering::SeqCst) > 0 {
             self.moved.notify_waiters();
         }
     }
 
+    /// How far slaves may be sent the log.
+    pub fn end(&self) -> LogOffset {
+        if self.are_ahead { self.log.written() } else { self.log.confirmed().offset }
+    }
+
     /// Whether a sender is kept waiting for slaves at all.
     pub fn are_awaited(&self) -> bool {
-        self.demand.is_some()
+        self.demand().is_some()
     }
 
     /// Everything before `end` is final here. `told` hears whether enough slaves have it.
     pub fn wait(&self, end: LogOffset, told: Told) {
-        let Some(demand) = self.demand.filter(|_| !is_on(UnsafeMode::AckBeforeSlave)) else {
+        let Some(demand) = self.demand().filter(|_| !is_on(UnsafeMode::AckBeforeSlave)) else {
             return told(Copied::Enough);
         };
         let mut state = self.state();
@@ -191,7 +218,7 @@ impl Followers {
         end.0.saturating_sub(slave.acknowledged.0) < self.lag_bytes_max
     }
 
-    /// Completes when more is final than when this was called. It must be polled, or enabled, before the end is looked at.
+    /// Completes when there is more to be sent than when this was called. It must be polled, or enabled, before the end is looked at.
     pub fn moved(&self) -> Notified<'_> {
         self.moved.notified()
     }

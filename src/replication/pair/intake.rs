@@ -8,17 +8,11 @@ use bytes::{Buf, BytesMut};
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::{Appender, CopyError, Log, Mark, ReadError, ResetError};
 
+use super::asking::Extent;
 use super::wire::{HEADER_BYTES, Header, NotOurs};
 
 /// What is asked for once more, to be compared.
 pub const COMPARED_BYTES: i64 = 64 << 10;
-
-/// What a master says of its log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    pub start: LogOffset,
-    pub end: LogOffset,
-}
 
 /// Why a slave takes nothing from this master.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +91,7 @@ impl Intake {
         let from = match master {
             Some(master) if master.start < master.end && end == LogOffset(0) => {
                 if master.start == LogOffset(0) {
-                    // Whoever says 0 gets only the last segment. The first byte of a log is the first one of a length, which
+                    // Who says 0 to Apache's master gets only its last segment. The first byte of a log is the first one of a length, which
                     // is never so long that this byte is another one.
                     unit.extend_from_slice(&[0]);
                     LogOffset(1)

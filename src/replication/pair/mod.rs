@@ -5,11 +5,13 @@
 //! senders waiting where the settings demand copies. The tables do not lie in the log: a slave asks for them every few seconds
 //! ([`tables`]), so what was committed or created in the last seconds before a master is lost may be missing at its slave.
 //!
-//! What is promised: only what is final at the master is sent; a slave never follows a log that is another one than its own,
+//! What is promised: only what is final at the master is sent, unless its senders wait for slaves: then disk and slaves are waited
+//! for at the same time, and a power failure may leave a slave with more than its master has. A slave never follows a log that is another one than its own,
 //! and cuts nothing off to be able to; it is believed to have no more than it was sent.
 //!
 //! Left out: nobody is elected. Which node is the master is said by its settings, and changed by a restart.
 
+pub mod asking;
 pub mod followers;
 pub mod intake;
 pub mod receiver;

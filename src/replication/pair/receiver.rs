@@ -4,11 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use ferrymq_proto::bodies::KvTable;
-use ferrymq_proto::code::{RequestCode, ResponseCode};
-use ferrymq_proto::command::Command;
-use ferrymq_proto::json;
+use bytes::BytesMut;
 use ferrymq_proto::net::{CallError, Client};
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::{Chain, FlushMode, Log, Mark};
@@ -17,7 +13,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::intake::{Extent, Intake, NotTaken};
+use super::asking::{self, Extent};
+use super::intake::{Intake, NotTaken};
 use super::sender::StreamRules;
 use super::slave::{Following, Master, Shelf};
 
@@ -136,12 +133,8 @@ impl Receiver {
     }
 
     async fn ask(&self, client: &Client, address: &str) -> Result<Option<Extent>, Ended> {
-        if let Some(config) = body(client, RequestCode::GET_BROKER_CONFIG).await? {
-            let config = String::from_utf8_lossy(&config);
-            let value = |key: &str| {
-                config.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::trim)
-            };
-            let (cluster, broker) = (value("brokerClusterName"), value("brokerName"));
+        if let Some(settings) = asking::settings(client).await? {
+            let (cluster, broker) = (settings.value("brokerClusterName"), settings.value("brokerName"));
             let is_other = |found: Option<&str>, own: &str| found.is_some_and(|found| found != own);
             if is_other(cluster, &self.own.cluster) || is_other(broker, &self.own.broker) {
                 let name = |cluster: &str, broker: &str| format!("{broker} of {cluster}");
@@ -151,38 +144,12 @@ impl Receiver {
                     own: name(&self.own.cluster, &self.own.broker),
                 });
             }
-            self.following.learned_copies(demanded(value));
+            self.following.learned_copies(settings.copies());
         }
-        let extent = extent(client).await?;
+        let extent = asking::extent(client).await?;
         extent.inspect(|extent| self.following.learned_end(extent.end));
         Ok(extent)
     }
-}
-
-/// How many copies a master with these settings demands before it acknowledges a message.
-fn demanded<'c>(value: impl Fn(&str) -> Option<&'c str>) -> usize {
-    let number = |key: &str| value(key).and_then(|text| text.parse().ok()).unwrap_or(1);
-    match (value("brokerRole"), value("enableAutoInSyncReplicas")) {
-        (Some("SYNC_MASTER"), Some("true")) => number("minInSyncReplicas"),
-        (Some("SYNC_MASTER"), _) => number("inSyncReplicas"),
-        _ => 1,
-    }
-}
-
-/// From where to where a master's log reaches, if it says so.
-pub async fn extent(client: &Client) -> Result<Option<Extent>, CallError> {
-    let info = body(client, RequestCode::GET_BROKER_RUNTIME_INFO).await?;
-    let table = info.and_then(|body| json::from_slice::<KvTable>(&body).ok()).unwrap_or_default().table;
-    let number = |key: &str| table.get(key).and_then(|text| text.parse().ok()).map(LogOffset);
-    let extent = number("commitLogMinOffset").zip(number("commitLogMaxOffset"));
-    // Without a log Apache's broker says that it begins before 0.
-    Ok(extent.map(|(start, end)| Extent { start: start.max(LogOffset(0)), end }))
-}
-
-/// What is answered to a request without fields. None: it is refused.
-async fn body(client: &Client, code: RequestCode) -> Result<Option<Bytes>, CallError> {
-    let answer = client.exchange(Command::request(code)).await?;
-    Ok((answer.code == ResponseCode::SUCCESS.0).then_some(answer.body))
 }
 
 /// One connection to a master.

@@ -144,7 +144,7 @@ async fn serve(
     stream.set_nodelay(true)?;
     let (mut reading, writing) = stream.into_split();
     let first = report(&mut reading, rules).await?;
-    let (from, has) = beginning(first, &log)?;
+    let (from, has) = beginning(first, log.start(), followers.end())?;
     let place = followers.enter(address, from, has)?;
     tracing::info!(%address, %from, "a slave follows");
     tokio::select! {
@@ -153,16 +153,14 @@ async fn serve(
     }
 }
 
-/// From where on a slave is sent the log, and what it has, by its first report. One that has nothing gets the last segment, as
-/// Apache's master does it; whoever wants more says from where.
-fn beginning(first: LogOffset, log: &Log) -> Result<(LogOffset, LogOffset), Ended> {
-    let (start, end) = (log.start(), log.confirmed().offset);
+/// From where on a slave is sent the log, and what it has, by its first report. Apache's slave that has nothing takes what it is
+/// sent, wherever that begins; so it gets everything, and not only the last segment, as from Apache's master.
+fn beginning(first: LogOffset, start: LogOffset, end: LogOffset) -> Result<(LogOffset, LogOffset), Ended> {
     if first > end {
         return Err(Ended::Ahead { has: first, end });
     }
     if first == LogOffset(0) {
-        let segment_bytes = i64::try_from(log.segment_bytes()).unwrap_or(i64::MAX);
-        return Ok((LogOffset(end.0 - end.0 % segment_bytes).max(start), first));
+        return Ok((start, first));
     }
     if first < start {
         return Err(Ended::Dropped { from: first, start });
@@ -199,7 +197,7 @@ async fn send(
     loop {
         let mut moved = std::pin::pin!(followers.moved());
         moved.as_mut().enable();
-        let behind = log.confirmed().offset.0 - next.0;
+        let behind = followers.end().0 - next.0;
         if behind <= 0 {
             tokio::select! {
                 () = moved => {}
@@ -211,12 +209,13 @@ async fn send(
             }
             continue;
         }
+        let wanted = usize::try_from(behind).unwrap_or(READ_BYTES).min(READ_BYTES);
         let mut bytes = if behind > HOT_BYTES {
             let log = log.clone();
-            let read = spawn_blocking(move || log.read_confirmed(next, READ_BYTES)).await;
+            let read = spawn_blocking(move || log.read(next, wanted)).await;
             read.map_err(io::Error::other)??
         } else {
-            log.read_confirmed(next, READ_BYTES)?
+            log.read(next, wanted)?
         };
         while !bytes.is_empty() {
             let part = bytes.split_to(bytes.len().min(rules.part_bytes_max));

@@ -8,6 +8,7 @@ use ferrymq_storage::{Appender, Broken, Chain, Log, Mark};
 use tokio::sync::{Notify, watch};
 
 use super::Pair;
+use super::asking::Copies;
 use crate::clock;
 use crate::replication::classic::tables::TablesThread;
 use crate::replication::{Batch, Changed, Done, NotStored, Replicator, Wait};
@@ -44,8 +45,8 @@ pub struct Facts {
     pub bytes: u64,
     /// What the master last said of itself.
     pub master_end: Option<LogOffset>,
-    /// How many copies it demands at least before it acknowledges a message.
-    pub master_copies: Option<usize>,
+    /// Whom it waits for before it acknowledges a message.
+    pub master_copies: Option<Copies>,
     /// Another slave that has, or had before a move, the id of this one.
     pub rival: Option<String>,
     /// Why it does not follow.
@@ -131,7 +132,7 @@ impl Following {
         self.facts_mut().master_end = Some(end);
     }
 
-    pub(super) fn learned_copies(&self, copies: usize) {
+    pub(super) fn learned_copies(&self, copies: Copies) {
         self.facts_mut().master_copies = Some(copies);
     }
 
@@ -207,7 +208,10 @@ impl Replicator for Slave {
     fn change(&self, command: state::Command, changed: Changed) {
         // What consumers need here while the master is away. The master's word counts as soon as it is back.
         match command {
-            state::Command::CommitOffsets { .. } | state::Command::CreateGroups { .. } => {
+            state::Command::CommitOffsets { .. }
+            | state::Command::CreateGroups { .. }
+            | state::Command::GrantLocks { .. }
+            | state::Command::ReleaseLocks { .. } => {
                 self.tables.change(command, changed);
             }
             _ => changed(Err(NotStored::NotLeader)),

@@ -15,7 +15,7 @@ use ferrymq_storage::Log;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use super::receiver::extent;
+use super::asking;
 use super::slave::{Following, Slave};
 use crate::replication::NotStored;
 use crate::services::topics::Topics;
@@ -119,7 +119,10 @@ impl TableCopies {
         for (code, file) in PROGRESS {
             add(&mut copy, code, file, &ask(client, code).await?)?;
         }
-        let extent = extent(client).await?;
+        // Before its end: what was acknowledged from now on lies behind that, or has so many copies.
+        let settings = asking::settings(client).await?;
+        settings.inspect(|settings| self.following.learned_copies(settings.copies()));
+        let extent = asking::extent(client).await?;
         extent.inspect(|extent| self.following.learned_end(extent.end));
         match extent {
             Some(extent) if !self.has(extent.end).await => {

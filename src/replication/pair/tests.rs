@@ -20,7 +20,7 @@ const LAG_BYTES_MAX: usize = 1000;
 
 fn followers(copies: usize, adapts: bool) -> Arc<Followers> {
     let demand = Demand { copies, copies_min: 1, adapts, patience: Duration::from_secs(3600) };
-    Arc::new(Followers::new(Site::new().archive.log().clone(), Some(demand), LAG_BYTES_MAX))
+    Arc::new(Followers::new(Site::new().archive.log().clone(), Some(demand).into(), false, LAG_BYTES_MAX))
 }
 
 fn enter(followers: &Arc<Followers>, has: i64) -> Place {

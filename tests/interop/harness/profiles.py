@@ -1,17 +1,20 @@
 """The brokers that features are proven on: each profile is one name server and one broker with settings of its own.
 
 The file of settings is the same for Apache's broker and for ours. With `--servers ferrymq-raft` three nodes of ours that elect
-their leader stand in the place of the broker, and to restart it means to restart the one that leads.
+their leader stand in the place of the broker, and to restart it means to restart the one that leads. With `ferrymq-pair` and
+`ferrymq-java-slave` it is a master of ours that waits for its slave, which is ours or Apache's.
 """
 
 from pathlib import Path
 
 from harness.processes import free_port, wait_until
-from harness.remoting import broker_addresses
+from harness.remoting import broker_addresses, slaves_in_sync
 from harness.servers import ROUTE_S, Broker, NameServer
 
 STOPPED_S = 60
 GROUP = "ferrymq-raft"
+# Whose slave our master has.
+SLAVES = {"ferrymq-pair": "ferrymq", "ferrymq-java-slave": "apache"}
 # Levels 1 to 18. The first three differ, so that a scenario can tell them apart; a consumer's retries begin with level 3.
 SHORT_LEVELS = " ".join(["1s", "2s", "3s"] + ["1s"] * 15)
 SHORT = {
@@ -52,10 +55,16 @@ class Deployment:
         self.kind, self.profile, self.folder = kind, profile, Path(folder)
         self.cluster, self.broker_name = f"cluster-{profile}", f"broker-{profile}"
         self.name_server = NameServer(f"ns-{profile}", kind, folder)
+        self.slaves = int(kind in SLAVES)
         settings = {"brokerClusterName": self.cluster, "brokerName": self.broker_name, **PROFILES[profile]}
         if kind == GROUP:
             self.nodes = [Broker(f"{self.broker_name}-n{number}", folder, [self.name_server], {**settings, **node}, kind="ferrymq")
                           for number, node in enumerate(group_settings(self.broker_name))]
+        elif kind in SLAVES:
+            master = {**settings, "brokerId": 0, "brokerRole": "SYNC_MASTER", "totalReplicas": 2, "inSyncReplicas": 2}
+            slave = {**settings, "brokerId": 1, "brokerRole": "SLAVE"}
+            self.nodes = [Broker(self.broker_name, folder, [self.name_server], master, kind="ferrymq"),
+                          Broker(f"{self.broker_name}-slave", folder, [self.name_server], slave, kind=SLAVES[kind])]
         else:
             self.nodes = [Broker(self.broker_name, folder, [self.name_server],
                                  {**settings, "brokerId": 0, "brokerRole": "ASYNC_MASTER"}, kind=kind)]
@@ -97,6 +106,8 @@ class Deployment:
             addresses = self._addresses()
             return 0 in addresses and set(addresses.values()) == {node.address for node in self.nodes}
         wait_until(f"{self.name_server.name} routes to {self.broker_name}", complete, ROUTE_S)
+        if self.slaves:
+            wait_until("the slave follows", lambda: slaves_in_sync(self.broker.address) == self.slaves, ROUTE_S)
 
     def restart_cleanly(self):
         node = self.broker

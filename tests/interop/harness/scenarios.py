@@ -5,7 +5,7 @@ import subprocess
 import time
 from typing import Callable, NamedTuple
 
-from harness import answers, decode, differential, examples, mqadmin, pairs, stores
+from harness import answers, decode, differential, examples, migration, mqadmin, pairs, stores
 from harness.clients import CLIENTS, Driver
 from harness.processes import POLL_S, Failure, wait_until
 from harness.servers import ROUTE_S, ferrymq
@@ -283,4 +283,6 @@ SCENARIOS = [
              "a store goes from Apache's broker to ours and back, with all its messages"),
     Scenario("pairs", frozenset(), pairs.PAIRS, pairs.run,
              "a master and its slave, of which one or both are ours: under load, killed and back, with the same log in the end"),
+    Scenario("migration", frozenset(), migration.MODES, migration.run,
+             "from Apache's broker to ours and back under live traffic: in one folder, and by slaves that are promoted"),
 ]

@@ -50,10 +50,17 @@ class Server:
     def launch(self, command, settings):
         """Starts the command with `-c` and a file of the settings."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.conf.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        self.launch_again(command)
+
+    @property
+    def conf(self):
+        return self.folder / f"{self.name}.conf"
+
+    def launch_again(self, command):
+        """The same with the file as it is now, whoever has changed it."""
         self.starts += 1
-        conf = self.folder / f"{self.name}.conf"
-        conf.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        self.process = Process(self.name, [*command, "-c", conf], self.folder / f"start-{self.starts}.log")
+        self.process = Process(self.name, [*command, "-c", self.conf], self.folder / f"start-{self.starts}.log")
 
     def booted(self):
         self.process.wait_for_output("boot success", BOOT_S)
@@ -85,10 +92,16 @@ class Broker(Server):
         super().__init__(name, folder, host)
         self.name_servers, self.settings, self.kind = name_servers, settings, kind
 
+    def command(self):
+        return [ferrymq(), "broker"] if self.kind == "ferrymq" else self.java(BROKER_JVM, "org.apache.rocketmq.broker.BrokerStartup")
+
+    def start_again(self):
+        """With the file as it is now."""
+        self.launch_again(self.command())
+
     def start(self):
         store = self.folder / "store"
-        apache = self.java(BROKER_JVM, "org.apache.rocketmq.broker.BrokerStartup")
-        self.launch([ferrymq(), "broker"] if self.kind == "ferrymq" else apache, {
+        self.launch(self.command(), {
             "listenPort": self.port, "bindAddress": self.host, "brokerIP1": "127.0.0.1", "brokerIP2": "127.0.0.1",
             "namesrvAddr": ";".join(server.address for server in self.name_servers), "registerNameServerPeriod": 10_000,
             "storePathRootDir": store, "storePathCommitLog": store / "commitlog", "mappedFileSizeCommitLog": 64 << 20,
