@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::broker::Broker;
+use crate::clock;
 use crate::config::broker::{BrokerConfig, Endpoint, Metrics, Mode};
 use crate::config::desk::BrokerDesk;
 use crate::config::live::Live;
@@ -37,10 +38,12 @@ use crate::services::clients::Clients;
 use crate::services::consumption::Consumption;
 use crate::services::courier::Courier;
 use crate::services::delays::timers::TimerSettings;
-use crate::services::delays::{self, Delays, Saving};
+use crate::services::delays::timers::apaches::Legacy;
+use crate::services::delays::timers::place::Place;
+use crate::services::delays::{self, Delays, Saving, Trouble};
 use crate::services::filters::Filters;
 use crate::services::keeping::{Keeping, Scope};
-use crate::services::posting::{Posting, TimerRules};
+use crate::services::posting::{self, Posting, TimerRules};
 use crate::services::produce::{Marks, Produce};
 use crate::services::pull::Pull;
 use crate::services::query::Query;
@@ -209,6 +212,7 @@ impl Node {
         if let Some(pairing) = pairing {
             pairing.stop().await;
         }
+        leave_timers(&broker).await;
         let keeping = Arc::clone(&broker.keeping);
         let close = move || {
             keeping.stop();
@@ -218,6 +222,24 @@ impl Node {
         if let Err(error) = closed {
             tracing::error!(%error, "the store could not be closed in order");
         }
+    }
+}
+
+/// A classic store may be given to Apache's broker next.
+async fn leave_timers(broker: &Arc<Broker>) {
+    let config = Arc::clone(&broker.desk.follow().borrow());
+    let place = Place::load(broker.tables.read().progress());
+    let Some(place) = place.filter(|_| config.mode == Mode::Master && config.timer.is_enabled) else {
+        return;
+    };
+    let broker = Arc::clone(broker);
+    let leave = move || {
+        let topic = &posting::timer_topic().map_err(Trouble::from)?;
+        let (root, tick_ms) = (&*config.store.root, milliseconds(config.timer.precision));
+        Legacy { archive: &broker.archive, topic, place, root, tick_ms }.leave(clock::now())
+    };
+    if let Err(error) = tokio::task::spawn_blocking(leave).await.unwrap_or(Ok(())) {
+        tracing::error!(%error, "Apache's broker would fire timers of this store once more");
     }
 }
 
@@ -296,7 +318,6 @@ fn assemble(
 ) -> Result<Broker, StartError> {
     let cold_reads = ColdReads::start(COLD_READ_THREADS, COLD_READS_WAITING_MAX)?;
     let archive = Archive::new(store.log.clone(), store.derived.clone(), cold_reads);
-    let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let timers = TimerRules {
         is_enabled: config.timer.is_enabled,
         delay_ms_max: milliseconds(config.timer.delay_max),
@@ -426,11 +447,15 @@ fn courier(config: &BrokerConfig, address: SocketAddr) -> Option<Arc<Courier>> {
     may_have_others.then(|| Arc::new(Courier::new(cluster.into(), broker.into(), own, name_servers)))
 }
 
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn timer_settings(config: &BrokerConfig) -> TimerSettings {
     // A store that was Apache's says so in its own way.
     let bytes = std::fs::read(config.store.root.join("config").join("timercheck")).ok();
     let apaches = bytes.and_then(|bytes| TimerCheckpoint::decode(&bytes));
-    TimerSettings::new(config.retention.kept_for, apaches.as_ref())
+    TimerSettings::new(config.retention.kept_for, apaches.as_ref(), milliseconds(config.timer.precision))
 }
 
 fn name_servers(config: &BrokerConfig) -> Vec<Arc<Client>> {

@@ -44,8 +44,7 @@ pub fn timer_counts(_broker: &Broker, _request: &Command, _connection: &Connecti
     Ok(Reply::body(json::to_string(&TimerMetrics::default(), Dialect::Fastjson)))
 }
 
-/// 906. A master says where it is. Where its own master is, a slave believes its settings and the name servers, and not whoever
-/// sends this.
+/// 906. A master says where it is. A slave believes its settings and the name servers, and not whoever sends this.
 pub fn exchange(broker: &Broker, _request: &Command, _connection: &Connection) -> Answer {
     let Pair::Master(_) = broker.writer.pair() else { return Ok(Reply::empty()) };
     let ha_port = broker.desk.follow().borrow().replication.port;

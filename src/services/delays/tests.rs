@@ -2,12 +2,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferrymq_proto::bodies::TimerCheckpoint;
 use ferrymq_proto::name::{SystemTopic, TIMER_TOPIC, TopicName};
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::{PropertyList, Record, SysFlag, property};
 
 use super::deliverer::{command, register};
 use super::levels::Levels;
+use super::timers::apaches::{self, Legacy};
+use super::timers::place::Place;
 use super::timers::{TimerSettings, Timers};
 use super::*;
 use crate::replication::drill::Site;
@@ -33,7 +36,8 @@ fn levels(site: &Site) -> Levels {
 }
 
 fn timers_with(site: &Site, near_max: usize) -> Timers {
-    let settings = TimerSettings { near_max, ..TimerSettings::new(Duration::from_secs(72 * 3600), None) };
+    let settings =
+        TimerSettings { near_max, ..TimerSettings::new(Duration::from_secs(72 * 3600), None, 1000) };
     Timers::new(site.archive.clone(), site.tables.clone(), settings).unwrap()
 }
 
@@ -402,4 +406,61 @@ fn whatever_happens_each_comes_once() {
         expected.sort_unstable();
         assert_eq!(delivered, expected, "seed {seed}");
     }
+}
+
+/// As Apache's broker reads them: size, magic, tick, the queue offset of its record, and that of the one before in its tick.
+fn units(root: &std::path::Path, crew: &Crew<Timers>) -> Vec<(i32, i32, i64, String, i64)> {
+    let bytes = std::fs::read(root.join("timerlog/00000000000000000000")).unwrap();
+    assert_eq!(bytes.len(), 100 << 20);
+    let unit = |unit: &[u8]| {
+        let number = |from: usize, bytes: usize| {
+            let mut value = 0_i64;
+            unit[from..from + bytes].iter().for_each(|byte| value = value << 8 | i64::from(*byte));
+            value
+        };
+        let record = crew.site.archive.record(LogOffset(number(28, 8))).unwrap();
+        assert_eq!(record.len() as i64, number(36, 4));
+        let body = String::from_utf8(Record::decode(&record).unwrap().0.body.to_vec()).unwrap();
+        let before = i64::from_be_bytes(unit[4..12].try_into().unwrap());
+        (number(0, 4) as i32, number(12, 4) as i32, number(16, 8) + number(24, 4), body, before)
+    };
+    bytes.chunks_exact(52).take_while(|bytes| bytes[3] != 0).map(unit).collect()
+}
+
+#[test]
+fn apaches_broker_is_left_what_waits() {
+    let mut crew = Crew::new(timers);
+    crew.send(START, timed(START + 100_500, "waits"));
+    crew.send(START, timed(START + 1_500, "served"));
+    crew.send(START, timed(START + 100_600, "waits as well"));
+    crew.send(START, timed(START + 60 * HOUR_MS, "waits for long"));
+    crew.send(START, timed(START + 2_500, "served last"));
+    crew.run(START + 3_000);
+    assert_eq!(crew.bodies(), ["served", "served last"]);
+    let folder = tempfile::TempDir::new().unwrap();
+    let root = folder.path();
+    std::fs::create_dir(root.join("timerlog")).unwrap();
+    std::fs::write(root.join("timerwheel"), "old").unwrap();
+    let place = Place::load(crew.site.tables.read().progress()).unwrap();
+    let topic = &TopicName::parse(TIMER_TOPIC).unwrap();
+    Legacy { archive: &crew.site.archive, topic, place, root, tick_ms: 1000 }
+        .leave(Timestamp(START + 3_000))
+        .unwrap();
+    let unit = |magic, tick, body: &str, before| (52, magic, tick, body.to_owned(), before);
+    // The last record says how far the queue was read; its tick is over.
+    let expected = [
+        unit(1, START + 100_000, "waits", -1),
+        unit(1, START + 100_000, "waits as well", 0),
+        unit(3, START + 3_000 + 24 * HOUR_MS, "waits for long", -1),
+        unit(1, START + 1_000, "served last", -1),
+    ];
+    assert_eq!(units(root, &crew), expected);
+    assert!(!root.join("timerwheel").exists());
+    let checkpoint =
+        TimerCheckpoint::decode(&std::fs::read(root.join("config/timercheck")).unwrap()).unwrap();
+    assert_eq!((checkpoint.last_read_time.0, checkpoint.master_timer_queue_offset.0), (START + 3_000, 5));
+    // What it left itself is no sign of Apache's broker; one that went on has served more.
+    let said = |later| (Timestamp(checkpoint.last_read_time.0 + later), QueueOffset(5));
+    assert!(!apaches::has_gone_on(&place, 1000, said(0)));
+    assert!(apaches::has_gone_on(&place, 1000, said(1000)));
 }

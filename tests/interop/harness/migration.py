@@ -35,9 +35,13 @@ COMMON = {
     "messageDelayLevel": " ".join(["1s", *["3s"] * 16, "30s"]),
     "transactionTimeOut": 3_000, "transactionCheckInterval": 3_000, "transactionCheckMax": 1_000,
     "haSendHeartbeatInterval": 1_000, "slaveTimeout": 1_000}
-# It waits for the slave as soon as it is told to, or at once where one is near.
-WAITS = {"brokerRole": "SYNC_MASTER", "totalReplicas": 2, "inSyncReplicas": 2, "minInSyncReplicas": 1, "enableAutoInSyncReplicas": "true"}
 WAITS_NOT = {"brokerRole": "ASYNC_MASTER"}
+# Alone each goes on alone; that it must wait for its slave, it is told when it has one. Ours waits already while one is near; Apache's
+# adapts only with acting masters.
+WAITS = {"apache": {"brokerRole": "SYNC_MASTER", "totalReplicas": 2, "inSyncReplicas": 1},
+         "ferrymq": {"brokerRole": "SYNC_MASTER", "totalReplicas": 2, "inSyncReplicas": 2, "minInSyncReplicas": 1,
+                     "enableAutoInSyncReplicas": "true"}}
+MUST_WAIT = {"apache": {"inSyncReplicas": 2}, "ferrymq": {"minInSyncReplicas": 2}}
 
 
 def run(_servers, modes, folder, messages=MESSAGES):
@@ -78,11 +82,12 @@ def in_place(stack, folder, _mode, messages):
 
 
 def by_slaves(stack, folder, mode, messages):
-    rules = WAITS if mode == "sync" else WAITS_NOT
+    rules = WAITS if mode == "sync" else {"apache": WAITS_NOT, "ferrymq": WAITS_NOT}
     name_server = started(stack, NameServer("ns", "apache", folder))
-    first = Broker("first", folder, [name_server], {**COMMON, **rules, "brokerId": 0})
-    ours = Broker("ours", folder, [name_server], {**COMMON, **rules, "brokerId": 1, "brokerRole": "SLAVE"}, kind="ferrymq")
-    last = Broker("last", folder, [name_server], {**COMMON, **rules, "brokerId": 1, "brokerRole": "SLAVE"})
+    first = Broker("first", folder, [name_server], {**COMMON, **rules["apache"], "brokerId": 0})
+    slave_rules = {"brokerId": 1, "brokerRole": "SLAVE"}
+    ours = Broker("ours", folder, [name_server], {**COMMON, **rules["ferrymq"], **slave_rules}, kind="ferrymq")
+    last = Broker("last", folder, [name_server], {**COMMON, **rules["apache"], **slave_rules})
     become_master = begin(stack, first, name_server)
     application = Application(stack, folder, name_server)
     application.ask(f"fill {messages}")
@@ -93,7 +98,7 @@ def by_slaves(stack, folder, mode, messages):
         began = time.monotonic()
         said.append(catch_up(stack, master, slave))
         if mode == "sync":
-            configure(master, minInSyncReplicas=2)
+            configure(master, MUST_WAIT[master.kind])
         wait_for_offsets(slave, application.ask("rest"))
         before = tables(master)
         wait_until("the slave has the tables", lambda: tables(slave) == before, ROUTE_S)
@@ -117,7 +122,7 @@ def by_slaves(stack, folder, mode, messages):
 
     def promote_apaches(slave):
         slave.process.stop(STOPPED_S)
-        slave.settings = {**COMMON, **rules, "brokerId": 0}
+        slave.settings = {**COMMON, **rules["apache"], "brokerId": 0}
         slave.start()
 
     exchange(first, ours, promote_ours)
@@ -227,7 +232,7 @@ def runtime(broker):
     return json.loads(succeeded(ask(broker.address, 28)).body)["table"]
 
 
-def configure(broker, **settings):
+def configure(broker, settings):
     body = "".join(f"{key}={value}\n" for key, value in settings.items())
     succeeded(ask(broker.address, UPDATE_CONFIG, {}, body.encode()))
 

@@ -7,6 +7,7 @@
 //! written once more, at the end, and its old record counts for nothing. Rolling goes through the queue in order, so that one
 //! offset, below which nothing waits, says what was rolled.
 
+pub mod apaches;
 pub mod place;
 pub mod wheel;
 
@@ -70,13 +71,15 @@ pub struct TimerSettings {
     pub roll_after: Duration,
     /// How far Apache's broker came, if this was its store.
     pub apaches: Option<(Timestamp, QueueOffset)>,
+    /// Its precision.
+    pub tick_ms: i64,
 }
 
 impl TimerSettings {
     /// Rolls after two thirds of the time for which messages are kept: Apache's two days of three.
-    pub fn new(kept_for: Duration, apaches: Option<&TimerCheckpoint>) -> Self {
+    pub fn new(kept_for: Duration, apaches: Option<&TimerCheckpoint>, tick_ms: i64) -> Self {
         let apaches = apaches.map(|point| (point.last_read_time, point.last_timer_queue_offset));
-        Self { near_max: NEAR_MAX, roll_after: kept_for / 3 * 2, apaches }
+        Self { near_max: NEAR_MAX, roll_after: kept_for / 3 * 2, apaches, tick_ms }
     }
 }
 
@@ -143,15 +146,8 @@ impl Timers {
         Ok((from.0..).map(QueueOffset).zip(entries).collect())
     }
 
-    /// The timer of an entry. `None` for one that is none.
     fn timer(&self, offset: QueueOffset, entry: &QueueEntry) -> Result<Option<Timer>, Trouble> {
-        let code = match TimerCode::read(entry.tags_code) {
-            Some(code) => Some(code),
-            // Apache's broker wrote the entry.
-            None => with_record(&self.archive, entry.log_offset, entry.bytes, TimerCode::of)?.flatten(),
-        };
-        let kind = |code: TimerCode| if code.calls_off { Kind::CallsOff } else { Kind::Delivers };
-        Ok(code.map(|code| Timer { due: code.due, kind: kind(code), offset }))
+        timer_of(&self.archive, offset, entry)
     }
 
     /// Takes new timers in. False when there are none.
@@ -338,13 +334,27 @@ impl Timers {
     }
 }
 
+/// The timer of an entry. `None` for one that is none.
+fn timer_of(archive: &Archive, offset: QueueOffset, entry: &QueueEntry) -> Result<Option<Timer>, Trouble> {
+    let code = match TimerCode::read(entry.tags_code) {
+        Some(code) => Some(code),
+        // Apache's broker wrote the entry.
+        None => with_record(archive, entry.log_offset, entry.bytes, TimerCode::of)?.flatten(),
+    };
+    let kind = |code: TimerCode| if code.calls_off { Kind::CallsOff } else { Kind::Delivers };
+    Ok(code.map(|code| Timer { due: code.due, kind: kind(code), offset }))
+}
+
 impl Waiting for Timers {
     const NAME: &'static str = "timers";
 
     fn begin(&mut self, mark: LogOffset, end: LogOffset) -> Result<(), Trouble> {
         let span = self.archive.span(&self.topic, QUEUE)?.unwrap_or_default();
         let noted = Place::load(self.tables.read().progress());
-        let mut place = noted.unwrap_or_else(|| match self.settings.apaches {
+        let TimerSettings { apaches, tick_ms, .. } = self.settings;
+        let noted =
+            noted.filter(|noted| !apaches.is_some_and(|said| apaches::has_gone_on(noted, tick_ms, said)));
+        let mut place = noted.unwrap_or_else(|| match apaches {
             // What is due at its next tick is not served yet.
             Some((read_time, read)) => {
                 let fired = Timer { due: read_time, kind: Kind::CallsOff, offset: QueueOffset(0) };

@@ -369,12 +369,12 @@ public final class Migration {
     }
 
     private String verify() throws Exception {
-        Map<String, List<MigrationLedger.Place>> found = reader.all(bodyBytes);
-        // Whom the offsets of its old broker lead past a message never gets it.
+        // What was lost never comes, nor does what lies where the consumer had another message.
         long deadline = System.currentTimeMillis() + HELD_MS;
-        while (System.currentTimeMillis() < deadline && !found.keySet().stream().allMatch(ledger::wasConsumed)) {
+        while (System.currentTimeMillis() < deadline && !ledger.isAllConsumed()) {
             Thread.sleep(POLL_MS);
         }
+        Map<String, List<MigrationLedger.Place>> found = reader.all(bodyBytes);
         List<String> keys = ledger.someKeys(found, KEYS_TRIED);
         return ledger.judge(found) + "\tunfindable=" + (keys.size() - reader.findable(producer, keys));
     }

@@ -1,9 +1,10 @@
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.StringJoiner;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 
 /** What was sent, acknowledged and consumed, and what follows from it for what a broker must have. */
@@ -44,8 +45,8 @@ final class MigrationLedger {
         consumed.add(name);
     }
 
-    boolean wasConsumed(String name) {
-        return consumed.contains(name);
+    boolean isAllConsumed() {
+        return acknowledged.keySet().stream().allMatch(name -> consumed.contains(name) || rolledBack.contains(name));
     }
 
     int count() {
@@ -75,7 +76,7 @@ final class MigrationLedger {
         List<String> unwanted = new ArrayList<>();
         List<String> unknown = new ArrayList<>();
         List<String> unconsumed = new ArrayList<>();
-        Map<String, Integer> twice = new HashMap<>();
+        Map<String, List<String>> twice = new TreeMap<>();
         found.forEach((name, places) -> {
             if (rolledBack.contains(name)) {
                 unwanted.add(name);
@@ -87,18 +88,26 @@ final class MigrationLedger {
                 unconsumed.add(name + " at " + places);
             }
             if (places.size() > 1) {
-                twice.merge(kind(name), places.size() - 1, Integer::sum);
+                twice.computeIfAbsent("twice" + kind(name), any -> new ArrayList<>()).add(name + " at " + places);
             }
         });
         Set<String> unsettled = new HashSet<>(sent);
         unsettled.removeAll(acknowledged.keySet());
         return String.join("\t", "acknowledged=" + acknowledged.size(), "found=" + found.size(), shown("lost", lost),
             shown("elsewhere", elsewhere), shown("unwanted", unwanted), shown("unknown", unknown), shown("unconsumed", unconsumed),
-            shown("unsettled", List.copyOf(unsettled)), "twice=" + twice);
+            shown("unsettled", List.copyOf(unsettled)), shown("twice", twice));
     }
 
     private static String kind(String name) {
         return name.split("-")[1];
+    }
+
+    private static String shown(String what, Map<String, List<String>> byKind) {
+        int count = byKind.values().stream().mapToInt(List::size).sum();
+        StringJoiner words = new StringJoiner("\t");
+        words.add(what + "=" + count);
+        byKind.forEach((kind, names) -> words.add(shown(kind, names)));
+        return words.toString();
     }
 
     private static String shown(String what, List<String> names) {
