@@ -221,8 +221,8 @@ async fn a_slave_that_was_away_gets_what_it_missed() {
     pair.slave.end(Signal::KILL);
     let has = pair.master.end_of_log().await;
     let client = pair.master.client();
-    let body = "x".repeat(1 << 20);
-    for number in 0..mebibytes {
+    let body = "x".repeat(1 << 19);
+    for number in 0..2 * mebibytes {
         assert_eq!(pair.master.send(&client, number % 4, &body).await, Some(STORED));
     }
     pair.slave.start();

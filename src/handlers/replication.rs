@@ -64,7 +64,7 @@ pub fn own_tables(broker: &Broker, _request: &Command, _connection: &Connection)
 pub fn status(broker: &Broker, _request: &Command, _connection: &Connection) -> Answer {
     let end = broker.archive.log().confirmed().offset;
     let status = match broker.writer.pair() {
-        Pair::Master(followers) => of_master(followers, end),
+        Pair::Master(followers) => of_master(followers),
         Pair::Slave(following) => of_slave(following, end),
         Pair::None => {
             HaStatus { master: broker.writer.is_leader(), master_log_max_offset: end, ..HaStatus::default() }
@@ -73,12 +73,12 @@ pub fn status(broker: &Broker, _request: &Command, _connection: &Connection) -> 
     Ok(Reply::body(json::to_string(&status, Dialect::Fastjson)))
 }
 
-fn of_master(followers: &Followers, end: LogOffset) -> HaStatus {
+fn of_master(followers: &Followers) -> HaStatus {
+    let end = followers.end();
     let standings = followers.standings();
     let near = standings.iter().filter(|standing| standing.is_near).count();
     let connection = |standing: &Standing| HaConnection {
         addr: standing.address.to_string(),
-        // It may have what is not final here yet.
         diff: end.0.saturating_sub(standing.acknowledged.0).max(0),
         in_sync: standing.is_near,
         slave_ack_offset: standing.acknowledged,

@@ -151,7 +151,12 @@ fn store(broker: &Broker, archive: &Archive, levels: &[(i32, i64)]) -> Result<Ta
     let behind = log.confirmed().offset.0 - archive.derived().position().0;
     put(&mut table, "dispatchBehindBytes", behind.max(0));
     put(&mut table, "commitLogMinOffset", log.start());
-    put(&mut table, "commitLogMaxOffset", log.confirmed().offset);
+    // A slave must not take its master for shorter than what it was sent.
+    let end = match broker.writer.pair() {
+        Pair::Master(followers) => followers.end(),
+        _ => log.confirmed().offset,
+    };
+    put(&mut table, "commitLogMaxOffset", end);
     put(&mut table, "earliestMessageTimeStamp", archive.earliest_time().map_or(-1, |time| time.0));
     let unsynced = u64::try_from(log.written().0 - log.durable().0).unwrap_or_default();
     put(&mut table, "remainHowManyDataToFlush", readable_bytes(unsynced));

@@ -422,7 +422,13 @@ fn units(root: &std::path::Path, crew: &Crew<Timers>) -> Vec<(i32, i32, i64, Str
         assert_eq!(record.len() as i64, number(36, 4));
         let body = String::from_utf8(Record::decode(&record).unwrap().0.body.to_vec()).unwrap();
         let before = i64::from_be_bytes(unit[4..12].try_into().unwrap());
-        (number(0, 4) as i32, number(12, 4) as i32, number(16, 8) + number(24, 4), body, before)
+        (
+            number(0, 4) as i32,
+            number(12, 4) as i32,
+            number(16, 8) + i64::from(number(24, 4) as i32),
+            body,
+            before,
+        )
     };
     bytes.chunks_exact(52).take_while(|bytes| bytes[3] != 0).map(unit).collect()
 }

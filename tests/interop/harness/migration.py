@@ -27,7 +27,7 @@ GROUP, RETRIES = "beside-group", 7
 BODY_BYTES, HELD = 1024, 40
 STOPPED_S, CAUGHT_UP_S, CLIENT_S = 60, 300, 600
 CLIENT_JVM = ["-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-QUERY_OFFSET, UPDATE_CONFIG, GET_TOPICS, UPDATE_GROUP, GET_GROUPS = 14, 25, 21, 200, 201
+QUERY_OFFSET, UPDATE_CONFIG, GET_TOPICS, RUNTIME_INFO, UPDATE_GROUP, GET_GROUPS = 14, 25, 21, 28, 200, 201
 COMMON = {
     "brokerClusterName": "cluster-migration", "brokerName": "broker-migration",
     "diskMaxUsedSpaceRatio": 95, "diskSpaceCleanForciblyRatio": 99, "mappedFileSizeCommitLog": 32 << 20,
@@ -212,7 +212,7 @@ def catch_up(stack, master, slave):
     stack.callback(slave.kill)
     slave.booted()
     began = time.monotonic()
-    wait_until(f"{slave.name} has caught up", lambda: end_of_log(slave) >= wanted, CAUGHT_UP_S)
+    wait_until(f"{slave.name} has caught up", lambda: end_of_new_log(slave) >= wanted, CAUGHT_UP_S)
     took = time.monotonic() - began
     # From the beginning, and not only from the last file on.
     if runtime(slave)["commitLogMinOffset"] != runtime(master)["commitLogMinOffset"]:
@@ -228,8 +228,14 @@ def end_of_log(broker):
     return int(runtime(broker)["commitLogMaxOffset"])
 
 
+def end_of_new_log(broker):
+    """Apache's broker that has none yet fails to say so."""
+    answer = ask(broker.address, RUNTIME_INFO)
+    return end_of_log(broker) if answer.code == 0 else 0
+
+
 def runtime(broker):
-    return json.loads(succeeded(ask(broker.address, 28)).body)["table"]
+    return json.loads(succeeded(ask(broker.address, RUNTIME_INFO)).body)["table"]
 
 
 def configure(broker, settings):

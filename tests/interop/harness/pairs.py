@@ -37,6 +37,59 @@ def run(_servers, clients, folder):
         yield name, time.monotonic() - started, verdict
 
 
+def run_acting(_servers, clients, folder):
+    for name in clients:
+        started = time.monotonic()
+        try:
+            verdict = act(folder / name, name)
+        except Failure as failure:
+            verdict = str(failure)
+        yield name, time.monotonic() - started, verdict
+
+
+def act(folder, kind):
+    """The master is killed, and name servers present its slave in its place: Apache's client consumes there, in order as well."""
+    name_server = NameServer("ns-acting", kind, folder, supportActingMaster="true")
+    both = {"brokerClusterName": "cluster-pairs", "brokerName": "broker-pairs", "slaveReadEnable": "true", "totalReplicas": 2,
+            "enableSlaveActingMaster": "true", "brokerNotActiveTimeoutMillis": 4000, "diskMaxUsedSpaceRatio": 95}
+    master = Broker("master", folder, [name_server], {**both, "brokerId": 0, "brokerRole": "ASYNC_MASTER"}, kind=kind)
+    slave = Broker("slave", folder, [name_server], {**both, "brokerId": 1, "brokerRole": "SLAVE"}, kind=kind)
+    started = [name_server, master, slave]
+    try:
+        for server in started:
+            server.start()
+            server.booted()
+        pair = Pair(name_server, master, slave)
+        pair.make_topic()
+        pair.follow()
+        pair.fill("first", KINDS_ALONE)
+        pair.level()
+        before = java_reads(pair, "read")
+        wait_until("the slave has the topic", lambda: all_of(slave, 0), ROUTE_S)
+        master.kill()
+        wait_until("the slave acts for the master", lambda: broker_addresses(
+            name_server.address, TOPIC, "broker-pairs").get(0) == slave.address, ROUTE_S)
+        if java_reads(pair, "read") != before:
+            raise Failure("other messages than before")
+        places = [line.split("\t")[:2] for line in before]
+        for group in ("ordered", "ordered-as-well"):
+            seen = java_reads(pair, "ordered", group, len(places))
+            for queue in range(QUEUES):
+                if [line.split("\t") for line in seen if line.startswith(f"{queue}\t")] != [
+                        place for place in places if place[0] == str(queue)]:
+                    raise Failure(f"{group}: queue {queue} is another one: {seen[:5]} of {places[:5]}")
+        return f"ok {len(places)} messages from the acting master, in order as well"
+    finally:
+        for server in reversed(started):
+            if server.process:
+                server.kill()
+
+
+def java_reads(pair, command, *arguments):
+    lines = decode.java(pair.master.folder, "Stores", command, pair.name_server.address, TOPIC, *arguments, seconds=CLIENT_S)
+    return [line.removeprefix("> ") for line in lines if line.startswith("> ")]
+
+
 def play(folder, master_kind, slave_kind, mode):
     name_server = NameServer("ns-pairs", "ferrymq", folder)
     both = {"brokerClusterName": "cluster-pairs", "brokerName": "broker-pairs", "slaveReadEnable": "true",

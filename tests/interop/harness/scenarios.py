@@ -283,6 +283,8 @@ SCENARIOS = [
              "a store goes from Apache's broker to ours and back, with all its messages"),
     Scenario("pairs", frozenset(), pairs.PAIRS, pairs.run,
              "a master and its slave, of which one or both are ours: under load, killed and back, with the same log in the end"),
+    Scenario("acting-master", frozenset(), ("ferrymq", "apache"), pairs.run_acting,
+             "a slave in its dead master's place serves consumers, in order as well"),
     Scenario("migration", frozenset(), migration.MODES, migration.run,
              "from Apache's broker to ours and back under live traffic: in one folder, and by slaves that are promoted"),
 ]

@@ -73,16 +73,17 @@ class Server:
 class NameServer(Server):
     """Apache's name server, or ours with any other kind of servers."""
 
-    def __init__(self, name, kind, folder, host="127.0.0.1"):
+    def __init__(self, name, kind, folder, host="127.0.0.1", **settings):
         super().__init__(name, folder, host)
-        self.kind = kind
+        self.kind, self.settings = kind, settings
 
     def start(self):
         apache = self.java(NAME_SERVER_JVM, "org.apache.rocketmq.namesrv.NamesrvStartup")
         command = apache if self.kind == "apache" else [ferrymq(), "namesrv"]
         self.launch(command, {
             "listenPort": self.port, "bindAddress": self.host,
-            "kvConfigPath": self.folder / "kvConfig.json", "configStorePath": self.folder / "namesrv.properties"})
+            "kvConfigPath": self.folder / "kvConfig.json", "configStorePath": self.folder / "namesrv.properties",
+            **self.settings})
 
 
 class Broker(Server):

@@ -59,6 +59,8 @@ final class MigrationReader {
                 }
                 at = pulled.getNextBeginOffset();
             }
+            // The client writes what it remembers again and again.
+            consumer.updateConsumeOffset(queue, at);
             consumer.getDefaultMQPullConsumerImpl().updateConsumeOffsetToBroker(queue, at, false);
             committed.put(queue.getQueueId(), at);
             offsets.add(queue.getQueueId() + "=" + at);

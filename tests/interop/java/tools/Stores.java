@@ -4,14 +4,20 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.TreeSet;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.zip.CRC32;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.TransactionListener;
 import org.apache.rocketmq.client.producer.TransactionMQProducer;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -24,6 +30,7 @@ import org.apache.rocketmq.common.message.MessageQueue;
  * offset, place in the log, bytes there, store time, checksum of the stored body, tags, keys, offset id,
  * CRC-32 of the body, separated by tabs.
  * `find NAME-SERVER TOPIC KEY…` prints for each key how many messages have it.
+ * `ordered NAME-SERVER TOPIC GROUP COUNT` consumes so many messages in the order of their queues, and prints queue and offset of each.
  */
 public final class Stores {
     private static final int BIG_BYTES = 1 << 20;
@@ -52,6 +59,7 @@ public final class Stores {
             case "fill" -> fill(arguments[1], arguments[2], arguments[3], arguments[4].split(","));
             case "read" -> read(arguments[1], arguments[2]);
             case "find" -> find(arguments[1], arguments[2], Arrays.copyOfRange(arguments, 3, arguments.length));
+            case "ordered" -> ordered(arguments[1], arguments[2], arguments[3], Integer.parseInt(arguments[4]));
             default -> throw new IllegalArgumentException(arguments[0]);
         }
     }
@@ -195,6 +203,26 @@ public final class Stores {
 
     private static String text(String value) {
         return value == null ? "" : value;
+    }
+
+    private static void ordered(String nameServer, String topic, String group, int count) throws Exception {
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        consumer.setNamesrvAddr(nameServer);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.subscribe(topic, "*");
+        CountDownLatch left = new CountDownLatch(count);
+        consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
+            messages.forEach(message -> {
+                say(message.getQueueId() + "\t" + message.getQueueOffset());
+                left.countDown();
+            });
+            return ConsumeOrderlyStatus.SUCCESS;
+        });
+        consumer.start();
+        if (!left.await(PATIENCE_MS, TimeUnit.MILLISECONDS)) {
+            throw new IllegalStateException(left.getCount() + " messages did not come");
+        }
+        consumer.shutdown();
     }
 
     private static void find(String nameServer, String topic, String[] keys) throws Exception {
