@@ -165,6 +165,10 @@ def succeeded(answer):
     return answer
 
 
+def succeeds(answer):
+    return answer if answer.code == 0 else None
+
+
 class Application:
     def __init__(self, stack, folder, name_server):
         command = ["java", *CLIENT_JVM, f"-Duser.home={folder}", "-cp", install.servers(), "Migration"]
@@ -212,7 +216,7 @@ def catch_up(stack, master, slave):
     stack.callback(slave.kill)
     slave.booted()
     began = time.monotonic()
-    wait_until(f"{slave.name} has caught up", lambda: end_of_new_log(slave) >= wanted, CAUGHT_UP_S)
+    wait_until(f"{slave.name} has caught up", lambda: end_of_log(slave) >= wanted, CAUGHT_UP_S)
     took = time.monotonic() - began
     # From the beginning, and not only from the last file on.
     if runtime(slave)["commitLogMinOffset"] != runtime(master)["commitLogMinOffset"]:
@@ -228,14 +232,10 @@ def end_of_log(broker):
     return int(runtime(broker)["commitLogMaxOffset"])
 
 
-def end_of_new_log(broker):
-    """Apache's broker that has none yet fails to say so."""
-    answer = ask(broker.address, RUNTIME_INFO)
-    return end_of_log(broker) if answer.code == 0 else 0
-
-
 def runtime(broker):
-    return json.loads(succeeded(ask(broker.address, RUNTIME_INFO)).body)["table"]
+    """Apache's broker fails to say it in its first second."""
+    answer = wait_until(f"{broker.name} says how it is", lambda: succeeds(ask(broker.address, RUNTIME_INFO)), ROUTE_S)
+    return json.loads(answer.body)["table"]
 
 
 def configure(broker, settings):
