@@ -114,6 +114,14 @@ fn damaged_files() {
             assert_refused(&jepsen(&words).output().expect("started"), BAD_ARGUMENTS, sentence);
         }
     }
+    // Cut off at the end of a line, or before the first: nothing contradicts it, and it shows too little.
+    for cut_off in [String::new(), format!("{begin}\n")] {
+        fs::write(&path, cut_off).expect("written");
+        let checked = jepsen(&["check", "--history", &shown]).output().expect("started");
+        assert_eq!(checked.status.code(), Some(UNKNOWN));
+        let said = String::from_utf8_lossy(&checked.stdout);
+        assert!(said.contains("unknown because the final reads were not completed"), "{said}");
+    }
     for (damaged, sentence) in
         [("{", "cannot be read"), (r#"{"system":"kafka"}"#, "there is no system kafka")]
     {

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::test::{load_plan, publish};
 use super::{INVALID, Refusal, UNKNOWN, VALID, results};
+use crate::checkers::coverage::{self, Demands};
 use crate::checkers::{self, Findings};
 use crate::history::{self, Event, Tally};
 use crate::run::{self, Outcome, Verdict};
@@ -30,7 +31,7 @@ fn load(path: &Path) -> Result<Vec<Event>, Refusal> {
     history::load(path).map_err(|error| Refusal::bad(error.to_string()))
 }
 
-/// Judges what a history shows, whoever wrote it. Whether it shows enough is for the run that has a plan.
+/// Judges what a history shows, whoever wrote it. Whether it shows enough, but for its end, is for the run that has a plan.
 pub fn check(options: &CheckOptions) -> Result<u8, Refusal> {
     let began = std::time::Instant::now();
     let history = load(&options.history)?;
@@ -44,7 +45,8 @@ pub fn check(options: &CheckOptions) -> Result<u8, Refusal> {
             checker.check(&checkers::Digest::new(&history).map_err(damaged)?)
         }
     };
-    let verdict = run::verdict(&findings, Vec::new());
+    // One that was cut off shows nothing of the end.
+    let verdict = run::verdict(&findings, coverage::gaps(&history, &Demands::default()));
     println!(
         "{}: {} events, read in {:.2} s, checked in {:.2} s",
         results::word(&verdict),
@@ -52,6 +54,9 @@ pub fn check(options: &CheckOptions) -> Result<u8, Refusal> {
         loaded.as_secs_f64(),
         (began.elapsed() - loaded).as_secs_f64()
     );
+    if let Verdict::Unknown(reasons) = &verdict {
+        reasons.iter().for_each(|reason| println!("  unknown because {reason}"));
+    }
     tell(&findings);
     Ok(match verdict {
         Verdict::Valid => VALID,

@@ -208,8 +208,11 @@ impl TestOptions {
             other => return Err(Refusal::bad(format!("--flush is sync or async, not {other}"))),
         };
         self.check_unsafe(system)?;
+        self.check_pair(system, workload)?;
         let faults = self.faults(system, backend, workload)?;
-        self.check_promotions(system, workload, &faults)?;
+        if workload.is_about_promotions() && !faults.iter().any(|fault| fault.promotes()) {
+            return Err(Refusal::bad(format!("the workload {} needs a fault of promote", workload.name)));
+        }
         let images = self.images(&faults)?;
         let seed = self.seed.unwrap_or_else(|| {
             u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis()).unwrap_or(1)
@@ -280,25 +283,14 @@ impl TestOptions {
     }
 
     /// The workload is about promotions, which need a master and the one who takes its place.
-    fn check_promotions(
-        &self,
-        system: &System,
-        workload: &Workload,
-        faults: &[&Fault],
-    ) -> Result<(), Refusal> {
-        if !workload.is_about_promotions() {
+    fn check_pair(&self, system: &System, workload: &Workload) -> Result<(), Refusal> {
+        if self.is_pair(system) || !workload.is_about_promotions() {
             return Ok(());
         }
-        if !self.is_pair(system) {
-            return Err(Refusal::bad(format!(
-                "the workload {} needs a master and a slave: --system ferrymq-classic or apache-masterslave, --nodes 2",
-                workload.name
-            )));
-        }
-        if !faults.iter().any(|fault| fault.promotes()) {
-            return Err(Refusal::bad(format!("the workload {} needs a fault of promote", workload.name)));
-        }
-        Ok(())
+        Err(Refusal::bad(format!(
+            "the workload {} needs a master and a slave: --system ferrymq-classic or apache-masterslave, --nodes 2",
+            workload.name
+        )))
     }
 
     fn is_pair(&self, system: &System) -> bool {
@@ -459,7 +451,10 @@ mod tests {
                 "--system ferrymq-classic --nodes 2 --nemesis promote-kill",
                 "promote-kill is for the workload masterslave",
             ),
-            ("--workload masterslave --nemesis kill", "the workload masterslave needs a master and a slave"),
+            (
+                "--workload masterslave --nemesis promote",
+                "the workload masterslave needs a master and a slave",
+            ),
             (
                 "--system ferrymq-classic --nodes 2 --workload masterslave --nemesis kill",
                 "the workload masterslave needs a fault of promote",

@@ -23,6 +23,7 @@ fn band_colour(fault: &str) -> &'static str {
         "slow" | "drop" | "cut" | "reset" => "#D1E8A0",
         "powercut" => "#C9A0E9",
         "disk" => "#A0E3E9",
+        "promote" => "#9FD9B6",
         _ => "#D0C4B8",
     }
 }

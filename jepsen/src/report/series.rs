@@ -134,7 +134,8 @@ impl Series {
         }
         for event in history {
             let (Op::Fault(fault), EventType::Info) = (&event.op, event.kind) else { continue };
-            if fault.result.as_deref() != Some("installed") {
+            // A promotion is done by a script, and over when it is installed: its time says nothing of the brokers.
+            if fault.result.as_deref() != Some("installed") || fault.promoted.is_some() {
                 continue;
             }
             for sends in by_queue.values() {

@@ -41,9 +41,7 @@ pub(super) async fn promote(
             return Ok(Installed::default().doubtful(format!("{slave} did not have everything: {other:?}")));
         }
     }
-    if means == Means::PromoteApart {
-        stay_apart(master, cluster).await;
-    }
+    let was_apart = means != Means::PromoteApart || stay_apart(master, cluster).await;
     let mut installed = match means {
         Means::PromoteDark => power_cut(&[master], cluster).await?,
         _ => kill(&[master], cluster).await?,
@@ -56,6 +54,9 @@ pub(super) async fn promote(
         cluster.heal_links();
     }
     installed.promoted = Some(slave);
+    if !was_apart {
+        installed = installed.doubtful(format!("nothing shows that {slave} did not hear of {master}"));
+    }
     let said = match cluster.promote(slave).await? {
         Ok(said) => said,
         Err(said) => return Ok(installed.doubtful(format!("{slave} is no master: {said}"))),
@@ -70,12 +71,16 @@ pub(super) async fn promote(
     Ok(installed)
 }
 
-/// The master serves on, and its slave hears nothing of it.
-async fn stay_apart(master: NodeId, cluster: &Cluster) {
-    for flow in flows(&[master], cluster, true) {
-        cluster.cut(flow, true);
+/// The master serves on, and its slave hears nothing of it. Returns whether something was held back.
+async fn stay_apart(master: NodeId, cluster: &Cluster) -> bool {
+    let flows = flows(&[master], cluster, true);
+    let disturbed = || flows.iter().map(|flow| cluster.flow_traffic(*flow).1).sum::<u64>();
+    let before = disturbed();
+    for flow in &flows {
+        cluster.cut(*flow, true);
     }
     sleep(APART).await;
+    disturbed() > before
 }
 
 /// Lets old masters follow the new one: with what they have, or, where that is not the new one's, with nothing.
