@@ -147,7 +147,8 @@ const PAIRS: &[(&str, &str)] = &[
 /// The slave takes its master's place, over and over.
 fn promotions(name: &str, system: &str, seed: u64) -> Case {
     let faults = "--workload masterslave --nemesis promote";
-    let rhythm = "--rate 500 --time-limit 60 --nemesis-interval 8 --final-time-limit 40";
+    // Apache's slave asks its master for topics ten seconds after its start, and then once a minute.
+    let rhythm = "--rate 500 --time-limit 60 --nemesis-interval 8 --final-time-limit 100";
     case(&format!("{name}: promote"), seed, &format!("{system} {faults} {rhythm}"))
 }
 
