@@ -30,8 +30,11 @@ pub fn timers(broker: &Broker, _request: &Command, _connection: &Connection) -> 
     let place = Place::load(broker.tables.read().progress());
     let place =
         place.ok_or_else(|| Refusal::Failed("The checkpoint is null: no timer was served yet".to_owned()))?;
+    let tick = broker.desk.follow().borrow().timer.precision;
+    let tick_ms = i64::try_from(tick.as_millis()).unwrap_or(i64::MAX);
+    let next_tick = broker.delays.timers().map(|timers| timers.next_tick(&place, tick_ms));
     let checkpoint = TimerCheckpoint {
-        last_read_time: place.fired.due,
+        last_read_time: next_tick.unwrap_or(place.fired.due),
         last_timer_queue_offset: place.read,
         master_timer_queue_offset: place.read,
         ..TimerCheckpoint::default()

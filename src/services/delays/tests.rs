@@ -470,3 +470,25 @@ fn apaches_broker_is_left_what_waits() {
     assert!(!apaches::has_gone_on(&place, 1000, said(0)));
     assert!(apaches::has_gone_on(&place, 1000, said(1000)));
 }
+
+/// What Apache's slave is told, which knows no other order than ticks.
+#[test]
+fn no_tick_is_over_for_a_slave_before_all_of_it_is_served() {
+    let mut crew = Crew::new(timers);
+    crew.send(START, timed(START + 1_300, "first"));
+    crew.send(START, timed(START + 1_700, "same tick"));
+    let counts = crew.waiting.counts();
+    let told = |crew: &Crew<Timers>| {
+        counts.next_tick(&Place::load(crew.site.tables.read().progress()).unwrap(), 1000).0 - START
+    };
+    crew.run(START + 1_500);
+    assert_eq!(told(&crew), 1_000);
+    crew.run(START + 1_800);
+    assert_eq!(told(&crew), 2_000);
+    crew.send(START + 1_900, timed(START + 5_500, "later"));
+    crew.step(START + 6_000);
+    // It is gathered, and noted by nobody.
+    assert_eq!(told(&crew), 1_000);
+    crew.run(START + 6_000);
+    assert_eq!(told(&crew), 6_000);
+}

@@ -56,7 +56,7 @@ pub struct Legacy<'a> {
 }
 
 /// The tick from which on Apache's broker goes on.
-fn begin(place: &Place, tick_ms: i64) -> Timestamp {
+pub fn begin(place: &Place, tick_ms: i64) -> Timestamp {
     Timestamp((place.fired.due.0.div_euclid(tick_ms) + 1).saturating_mul(tick_ms))
 }
 

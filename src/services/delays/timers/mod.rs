@@ -8,12 +8,13 @@
 //! offset, below which nothing waits, says what was rolled.
 
 pub mod apaches;
+mod counts;
 pub mod place;
 pub mod wheel;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ferrymq_proto::bodies::TimerCheckpoint;
@@ -27,6 +28,7 @@ use crate::replication::{Batch, SharedTables};
 use crate::services::archive::Archive;
 use crate::services::message::{Message, NotAMessage};
 use crate::services::recall;
+pub use counts::TimerCounts;
 use place::{Place, TICK_MS_MAX};
 use wheel::{Kind, Timer, Wheel};
 
@@ -38,31 +40,6 @@ pub const NEAR_MAX: usize = 2_000_000;
 const ENTRIES_AT_ONCE: usize = 16_384;
 /// How often it is looked whether the oldest ones must be rolled, and how much of the queue is done with.
 const UPKEEP_MS: i64 = 5_000;
-
-/// What others may know while timers run.
-#[derive(Debug, Default)]
-pub struct TimerCounts {
-    waiting: AtomicU64,
-    read_to: AtomicI64,
-    keep_from: AtomicI64,
-}
-
-impl TimerCounts {
-    /// Timers that wait.
-    pub fn waiting(&self) -> u64 {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    /// Of the queue of timers.
-    pub fn read_to(&self) -> QueueOffset {
-        QueueOffset(self.read_to.load(Ordering::Relaxed))
-    }
-
-    /// Before it in the log is no timer that waits: retention should not go further.
-    pub fn keep_from(&self) -> LogOffset {
-        LogOffset(self.keep_from.load(Ordering::Relaxed))
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 pub struct TimerSettings {
@@ -331,6 +308,16 @@ impl Timers {
     fn publish(&self) {
         self.counts.waiting.store(self.wheel.count() + self.late.len() as u64, Ordering::Relaxed);
         self.counts.read_to.store(self.read_to.0, Ordering::Relaxed);
+        let fired = self.place.fired;
+        let first = match self.wheel.first() {
+            Some(first) => first.due.0,
+            None if self.wheel.count() == 0 => i64::MAX,
+            // It is not in memory.
+            None => fired.due.0,
+        };
+        self.counts.first_due.store(first, Ordering::Relaxed);
+        self.counts.fired_due.store(fired.due.0, Ordering::Relaxed);
+        self.counts.fired_offset.store(fired.offset.0, Ordering::Relaxed);
     }
 }
 
