@@ -141,6 +141,15 @@ fn configuration(dev: &Dev) {
     assert_eq!(dev.code("config diff"), 0);
     assert_eq!(dev.code("config set fileReservedTime soon"), 1);
     assert_eq!(dev.code("config get nonsense"), 6);
+    assert_eq!(dev.code("config set logFilter debgu"), 1);
+    let record = std::fs::read_to_string(dev.folder.path().join("ferrymq-dev.json")).unwrap();
+    let nodes = record.split("\"folder\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let log_path = format!("{nodes}/n0.log");
+    let log = || std::fs::read_to_string(&log_path).unwrap();
+    assert!(!log().contains(" DEBUG "), "{}", log());
+    dev.ok("config set logFilter debug");
+    until("n0 logs more", || log().contains(" DEBUG "));
+    dev.ok("config set logFilter info");
     let conf = dev.folder.path().join("some.conf");
     std::fs::write(&conf, "flushDiskTpye=ASYNC_FLUSH\n").unwrap();
     assert_eq!(dev.code("config lint some.conf"), 3);

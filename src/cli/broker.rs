@@ -10,12 +10,12 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 use tokio::sync::watch;
 
-use super::open_files;
 use super::server::{
     Options, cannot_listen, configured, not_started, prepare, refused_by_system, serve, source_name,
 };
 use super::signals::Signals;
 use super::version::VERSION;
+use super::{logs, open_files};
 use crate::config::broker::{self, BROKER, BrokerConfig};
 use crate::config::desk::BrokerDesk;
 use crate::config::sources::Loaded;
@@ -98,6 +98,7 @@ fn start(loaded: Loaded<BrokerConfig>, started: Instant) -> ExitCode {
     let desk = Arc::new(BrokerDesk::new(&BROKER, loaded.written));
     let code = runtime.block_on(async {
         open_files::allow(config.network.limits.connections_max);
+        logs::follow(desk.follow(), |config| &config.metrics.log_filter);
         // Until now a signal ends the process at once, and recovery may take its time: the store bears it.
         let node = match Node::start(&config, desk).await {
             Ok(node) => node,

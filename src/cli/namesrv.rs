@@ -9,12 +9,12 @@ use clap::Args;
 use ferrymq_namesrv::{Server, StartError};
 use tokio::sync::watch;
 
-use super::open_files;
 use super::server::{
     Options, cannot_listen, configured, not_started, prepare, refused_by_system, serve, source_name,
 };
 use super::signals::Signals;
 use super::version::VERSION;
+use super::{logs, open_files};
 use crate::config::desk::NamesrvDesk;
 use crate::config::namesrv_keys::{NAMESRV, NamesrvConfig};
 use crate::config::sources::Loaded;
@@ -54,6 +54,7 @@ fn start(arguments: &Arguments, loaded: Loaded<NamesrvConfig>, started: Instant)
     let config = loaded.written.config().clone();
     let desk = Arc::new(NamesrvDesk::new(&NAMESRV, loaded.written));
     let code = runtime.block_on(async {
+        logs::follow(desk.follow(), |config| &config.log_filter);
         match listen(&config, desk) {
             Ok((server, signals)) => {
                 open_files::allow(config.limits.connections_max);

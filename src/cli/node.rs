@@ -277,10 +277,14 @@ fn kill(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a process has not ended. One that has ended stays a zombie until its parent asks for it.
+/// Whether a process has not ended. One that has ended stays a zombie until its parent asks for it; while it has threads, its
+/// sockets are open.
 fn is_alive(pid: Pid) -> bool {
-    let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    state.is_ok_and(|state| !state.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
+    let about = format!("/proc/{}", pid.as_raw_nonzero());
+    let state = std::fs::read_to_string(format!("{about}/stat"));
+    let has_threads = || std::fs::read_dir(format!("{about}/task")).is_ok_and(|tasks| tasks.count() > 1);
+    let is_zombie = |state: &str| state.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"));
+    state.is_ok_and(|state| !is_zombie(&state) || has_threads())
 }
 
 /// The node's process, if that is what still has its number.

@@ -14,6 +14,7 @@ pub mod docs;
 mod field;
 mod keys;
 pub mod live;
+mod log_filter;
 pub mod machine;
 pub mod namesrv_keys;
 pub mod properties;

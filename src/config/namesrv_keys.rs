@@ -12,6 +12,7 @@ use ferrymq_proto::net::Limits;
 
 use super::field::{Field, Unit};
 use super::keys::{Change, Ignored, Key, KeyTable};
+use super::log_filter;
 use super::server::Server;
 use crate::errors::{FEATURE_NOT_OFFERED, SECURITY_NOT_OFFERED};
 
@@ -23,6 +24,8 @@ pub struct NamesrvConfig {
     pub config_store_path: PathBuf,
     /// Keys that must not change by request although their row allows it, separated by `;`.
     pub config_black_list: String,
+    /// What is logged, if not what the environment says.
+    pub log_filter: String,
     pub shutdown_wait: Duration,
     pub settings: Settings,
     pub limits: Limits,
@@ -36,6 +39,7 @@ impl NamesrvConfig {
             listen_port: 0,
             config_store_path: PathBuf::new(),
             config_black_list: String::new(),
+            log_filter: String::new(),
             shutdown_wait: Duration::ZERO,
             settings: Settings {
                 kv_config_path: PathBuf::new(),
@@ -255,6 +259,16 @@ pub static KEYS: KeyTable<NamesrvConfig> = KeyTable(&[&[
         Change::Restart,
         "Keys, separated by `;`, that must not change by request. It can only forbid more: keys whose row here says \
          `restart` never change by request.",
+    ),
+    row(
+        "logFilter",
+        "",
+        Field::Parsed(log_filter::EXPECTED, |config, text| {
+            config.log_filter = log_filter::parse(text)?;
+            Some(text.to_owned())
+        }),
+        Change::ByRequest,
+        log_filter::ABOUT,
     ),
     // NettyServerConfig
     row(

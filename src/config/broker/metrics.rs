@@ -1,9 +1,10 @@
-//! The port for whoever watches this node.
+//! For whoever watches this node: a port, and the log.
 
 use std::net::IpAddr;
 
-use super::rows::{Row, fixed};
+use super::rows::{Row, fixed, live};
 use crate::config::field::Field;
+use crate::config::log_filter;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
@@ -13,6 +14,8 @@ pub struct Metrics {
     pub port: u16,
     /// On every sample.
     pub labels: Vec<(String, String)>,
+    /// What is logged, if not what the environment says.
+    pub log_filter: String,
 }
 
 pub(super) static KEYS: &[Row] = &[
@@ -54,6 +57,15 @@ pub(super) static KEYS: &[Row] = &[
             Some(text.to_owned())
         }),
         "Labels for every metric: `instance_id:a,uid:b`.",
+    ),
+    live(
+        "logFilter",
+        "",
+        Field::Parsed(log_filter::EXPECTED, |config, text| {
+            config.metrics.log_filter = log_filter::parse(text)?;
+            Some(text.to_owned())
+        }),
+        log_filter::ABOUT,
     ),
 ];
 

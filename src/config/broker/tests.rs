@@ -77,6 +77,7 @@ fn what_is_shown_is_what_apache_shows_and_our_own_keys() {
         "connectionsPerAddressMax",
         "frameBytesMax",
         "heldBytesMax",
+        "logFilter",
         "raftElectionMaxMs",
         "raftElectionMinMs",
         "raftHeartbeatMs",
@@ -134,6 +135,7 @@ fn other(name: &str, field: &Field<BrokerConfig>, built_in: &str) -> String {
             "metricsExporterType" => "PROM",
             "metricsPromExporterHost" => "::1",
             "metricsLabel" => "a:b",
+            "logFilter" => "debug",
             name => panic!("no other value for {name}"),
         }
         .to_string(),
@@ -206,7 +208,8 @@ fn the_allow_list() {
         .iter()
         .filter_map(|key| match &key.class {
             Class::Effective { field, change: Change::ByRequest, .. } => {
-                let is_parsed = ["deleteWhen", "startAcceptSendRequestTimeStamp"].contains(&key.name);
+                let is_parsed =
+                    ["deleteWhen", "logFilter", "startAcceptSendRequestTimeStamp"].contains(&key.name);
                 let is_bounded = matches!(
                     field,
                     Field::Switch(_)

@@ -42,6 +42,7 @@ fn what_is_shown_is_what_apache_shows_and_our_limits() {
         "connectionsPerAddressMax=16384",
         "heldBytesMax=1073741824",
         "frameBytesMax=16777216",
+        "logFilter=",
     ];
     let shown: Vec<&str> = text.lines().filter(|line| !ours.contains(line)).collect();
     let apache: Vec<&str> = include_str!("../testdata/apache-5.5.0-namesrv-config.txt").lines().collect();
@@ -57,6 +58,7 @@ fn the_built_in_values_reach_every_field() {
     other.listen_port = 1;
     other.config_store_path = PathBuf::from("x");
     other.config_black_list = "x".to_string();
+    other.log_filter = "debug".to_string();
     other.shutdown_wait = Duration::MAX;
     other.limits.connections_max = 1;
     other.limits.connections_per_address_max = 1;
@@ -92,7 +94,7 @@ fn the_allow_list() {
         .filter_map(|key| match &key.class {
             Class::Effective { field, change: Change::ByRequest, .. } => {
                 assert!(
-                    matches!(field, Field::Switch(_) | Field::Time(..)),
+                    matches!(field, Field::Switch(_) | Field::Time(..)) || key.name == "logFilter",
                     "{} could name something",
                     key.name
                 );
@@ -112,6 +114,7 @@ fn the_allow_list() {
         "needWaitForService",
         "waitSecondsForService",
         "deleteTopicWithBrokerRegistration",
+        "logFilter",
     ];
     assert_eq!(allowed, expected);
 }
