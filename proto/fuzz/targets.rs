@@ -73,7 +73,7 @@ fn header(data: &[u8], form: u8) {
         let again = round_trip(&other);
         let carried = |command: &Command| {
             let mut list = Vec::new();
-            command.fields.for_each(|name, value| list.push((name.to_owned(), value)));
+            command.fields.for_each(|name, value| list.push((name.to_owned(), value.to_text())));
             (command.code, command.opaque, command.flag, command.language, list)
         };
         assert_eq!(carried(&other), carried(&again));

@@ -1,9 +1,11 @@
 //! The named values of a command (RocketMQ: `extFields`), in the order of the wire.
 //!
-//! A received command keeps them as the slice of its header that holds them; they are read in one pass when a typed header
-//! asks for them, and no map is ever built. A command of our own holds the list that is to be written.
+//! A received command keeps them as the slice of its header that holds them, and where they lie in it; a typed header takes
+//! from there what it wants, and no map is ever built. A command of our own holds the list that is to be written.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
 
 use bytes::Bytes;
 
@@ -20,11 +22,105 @@ enum Source {
     /// The command has no such part at all, which some clients tell apart from an empty one.
     #[default]
     Absent,
-    /// A JSON object. Invariant: well-formed UTF-8, checked by [`Fields::read_json`].
-    Json(Bytes),
+    /// A JSON object, which is UTF-8, and its members.
+    Json(Bytes, Vec<Member>),
     /// A ROCKETMQ map. Invariant: well-formed, checked by [`Fields::from_binary`].
     Binary(Bytes),
     Listed(List),
+}
+
+/// A member of a JSON object. One that is null is none.
+#[derive(Clone, Debug)]
+struct Member {
+    name: Piece,
+    value: Piece,
+}
+
+/// Text of a JSON object.
+#[derive(Clone, Debug)]
+enum Piece {
+    /// It stands there as it is. No header is so long that a place in it would not fit.
+    Within(u32, u32),
+    /// It had escapes.
+    Own(Text),
+}
+
+impl Piece {
+    /// Of what was read from `object`.
+    fn of(object: &str, part: Cow<'_, str>) -> Self {
+        match part {
+            Cow::Borrowed(part) => {
+                let from = part.as_ptr().addr().saturating_sub(object.as_ptr().addr());
+                Self::Within(from as u32, (from + part.len()) as u32)
+            }
+            Cow::Owned(mut part) => {
+                if part.capacity() > 2 * part.len() + ROOM_WASTED_MAX {
+                    part.shrink_to_fit();
+                }
+                Self::Own(part.into())
+            }
+        }
+    }
+
+    fn text<'a>(&'a self, object: &'a Bytes, text: &'a str) -> FieldText<'a> {
+        match self {
+            Self::Within(from, to) => {
+                let text = text.get(*from as usize..*to as usize).unwrap_or_default();
+                FieldText { text, origin: Origin::PartOf(object) }
+            }
+            Self::Own(text) => FieldText::from(text),
+        }
+    }
+}
+
+/// The value of a field for those who look at it. It becomes a [`Text`] only where somebody keeps it.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldText<'a> {
+    text: &'a str,
+    origin: Origin<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Origin<'a> {
+    PartOf(&'a Bytes),
+    Whole(&'a Text),
+    Elsewhere,
+}
+
+impl FieldText<'_> {
+    pub fn to_text(self) -> Text {
+        match self.origin {
+            Origin::PartOf(whole) => Text::part_of(whole, Cow::Borrowed(self.text)),
+            Origin::Whole(text) => text.clone(),
+            Origin::Elsewhere => Text::from(self.text),
+        }
+    }
+}
+
+impl Deref for FieldText<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.text
+    }
+}
+
+impl fmt::Display for FieldText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
+impl<'a> From<&'a Text> for FieldText<'a> {
+    fn from(text: &'a Text) -> Self {
+        Self { text: text.as_str(), origin: Origin::Whole(text) }
+    }
+}
+
+impl<'a> From<&'a str> for FieldText<'a> {
+    fn from(text: &'a str) -> Self {
+        Self { text, origin: Origin::Elsewhere }
+    }
 }
 
 /// Names, and their values one behind the other: a list costs two buffers, however long it is.
@@ -38,6 +134,10 @@ struct List {
 /// Room for the values of most answers.
 const VALUES_BYTES: usize = 160;
 const NAMES: usize = 8;
+/// Room for the members of most requests.
+const MEMBERS: usize = 16;
+/// What a value that had escapes may take more than twice its length.
+const ROOM_WASTED_MAX: usize = 256;
 
 impl List {
     fn for_each(&self, mut visit: impl FnMut(&str, &str)) {
@@ -55,19 +155,31 @@ impl Fields {
         Self(Source::Listed(List::default()))
     }
 
-    /// Steps over the object that is next, and keeps it. What is read must lie in `header`.
+    /// Reads the object that is next, and keeps it. What is read must lie in `header`.
+    ///
+    /// Values should be strings; Java also takes numbers and booleans by their source, and so do we. Nulls are skipped.
     pub(crate) fn read_json(header: &Bytes, reader: &mut Reader<'_>) -> Result<Self, JsonError> {
-        let mut count = 0;
+        let rest = reader.rest_from_value();
+        let mut members = Vec::with_capacity(MEMBERS);
         let object = reader.source_of(|reader| {
-            reader.object(|reader, _| {
-                count += usize::from(reader.kind()? != Kind::Null);
-                reader.skip()
+            reader.object(|reader, key| {
+                let value = match reader.kind()? {
+                    Kind::String => reader.string()?,
+                    Kind::Null => return reader.skip(),
+                    _ => Cow::Borrowed(reader.source()?),
+                };
+                if members.len() == FIELDS_MAX {
+                    return Err(JsonError::Expected { expected: "at most 256 fields", at: 0 });
+                }
+                let name = match key {
+                    Key::Text(name) => name,
+                    Key::Literal(source) => Cow::Borrowed(source),
+                };
+                members.push(Member { name: Piece::of(rest, name), value: Piece::of(rest, value) });
+                Ok(())
             })
         })?;
-        if count > FIELDS_MAX {
-            return Err(JsonError::Expected { expected: "at most 256 fields", at: 0 });
-        }
-        Ok(Self(Source::Json(header.slice_ref(object.as_bytes()))))
+        Ok(Self(Source::Json(header.slice_ref(object.as_bytes()), members)))
     }
 
     /// `map` must have been checked by [`binary`].
@@ -80,24 +192,17 @@ impl Fields {
     }
 
     /// Calls `visit` with each name and value, in order. A name that comes twice is visited twice: the last one counts.
-    pub fn for_each(&self, mut visit: impl FnMut(&str, Text)) {
+    pub fn for_each(&self, mut visit: impl FnMut(&str, FieldText<'_>)) {
         match &self.0 {
             Source::Absent => {}
-            Source::Json(object) => {
+            Source::Json(object, members) => {
                 let text = std::str::from_utf8(object).unwrap_or_default();
-                let visited = for_each_member(text, |name, value| visit(&name, Text::part_of(object, value)));
-                debug_assert!(visited.is_ok(), "checked fields no longer parse: {visited:?}");
+                for Member { name, value } in members {
+                    visit(&name.text(object, text), value.text(object, text));
+                }
             }
-            Source::Binary(map) => binary::for_each_entry(map, visit),
-            Source::Listed(list) => list.for_each(|name, value| visit(name, Text::from(value))),
-        }
-    }
-
-    /// As [`Self::for_each`], for those who only look.
-    pub(crate) fn for_each_str(&self, mut visit: impl FnMut(&str, &str)) {
-        match &self.0 {
-            Source::Listed(list) => list.for_each(visit),
-            _ => self.for_each(|name, value| visit(name, &value)),
+            Source::Binary(map) => binary::for_each_entry(map, |name, value| visit(name, (&value).into())),
+            Source::Listed(list) => list.for_each(|name, value| visit(name, value.into())),
         }
     }
 
@@ -105,7 +210,7 @@ impl Fields {
         let mut found = None;
         self.for_each(|name, value| {
             if name == wanted {
-                found = Some(value);
+                found = Some(value.to_text());
             }
         });
         found
@@ -120,8 +225,8 @@ impl Fields {
     pub fn put(&mut self, name: impl Into<Cow<'static, str>>, value: &impl Slot) {
         if !matches!(self.0, Source::Listed(_)) {
             let mut list = List::default();
-            self.for_each_str(|name, value| {
-                list.values.push_str(value);
+            self.for_each(|name, value| {
+                list.values.push_str(&value);
                 list.names.push((Cow::Owned(name.to_owned()), list.values.len()));
             });
             self.0 = Source::Listed(list);
@@ -142,7 +247,7 @@ impl PartialEq for Fields {
     fn eq(&self, other: &Self) -> bool {
         let listed = |fields: &Self| {
             let mut list = Vec::new();
-            fields.for_each(|name, value| list.push((name.to_owned(), value)));
+            fields.for_each(|name, value| list.push((name.to_owned(), value.to_text())));
             list
         };
         self.is_absent() == other.is_absent() && listed(self) == listed(other)
@@ -153,22 +258,3 @@ impl Eq for Fields {}
 
 /// Fields one command may carry. The richest request of any client has about 20.
 pub(crate) const FIELDS_MAX: usize = 256;
-
-/// Values should be strings; Java also takes numbers and booleans by their source, and so do we. Nulls are skipped.
-fn for_each_member<'a>(
-    object: &'a str,
-    mut visit: impl FnMut(Cow<'a, str>, Cow<'a, str>),
-) -> Result<(), JsonError> {
-    Reader::new(object).object(|reader, key| {
-        let value = match reader.kind()? {
-            Kind::String => reader.string()?,
-            Kind::Null => return reader.skip(),
-            _ => Cow::Borrowed(reader.source()?),
-        };
-        match key {
-            Key::Text(name) => visit(name, value),
-            Key::Literal(source) => visit(Cow::Borrowed(source), value),
-        }
-        Ok(())
-    })
-}

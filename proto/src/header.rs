@@ -19,7 +19,7 @@
 //!
 //! `Default` takes the default of a field's row, or of its type; it is a start for the fields one does not care for.
 
-use crate::fields::Fields;
+use crate::fields::{FieldText, Fields};
 use crate::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use crate::text::Text;
 
@@ -62,7 +62,7 @@ pub trait FieldValue: Sized {
     /// What to call it in an error.
     const KIND: &'static str;
 
-    fn parse(text: &Text) -> Option<Self>;
+    fn parse(text: FieldText<'_>) -> Option<Self>;
     fn write(&self, out: &mut String);
 }
 
@@ -72,7 +72,7 @@ pub trait Slot: Sized {
 
     /// What stands in for a missing field; `None` when it is required.
     fn missing() -> Option<Self>;
-    fn read(name: &'static str, text: Text) -> Result<Self, HeaderError>;
+    fn read(name: &'static str, text: FieldText<'_>) -> Result<Self, HeaderError>;
     /// Appends the value. `false`: there is none, and the field is left out.
     fn write(&self, out: &mut String) -> bool;
 }
@@ -84,9 +84,9 @@ impl<T: FieldValue> Slot for T {
         None
     }
 
-    fn read(name: &'static str, text: Text) -> Result<Self, HeaderError> {
+    fn read(name: &'static str, text: FieldText<'_>) -> Result<Self, HeaderError> {
         let expected = <T as FieldValue>::KIND;
-        T::parse(&text).ok_or(HeaderError::Illegal { name, value: text, expected })
+        T::parse(text).ok_or_else(|| HeaderError::Illegal { name, value: text.to_text(), expected })
     }
 
     fn write(&self, out: &mut String) -> bool {
@@ -103,8 +103,8 @@ impl<T: FieldValue> Slot for Option<T> {
     }
 
     /// Empty text where none can be is as good as none: some clients write what they do not know so.
-    fn read(name: &'static str, text: Text) -> Result<Self, HeaderError> {
-        match T::parse(&text) {
+    fn read(name: &'static str, text: FieldText<'_>) -> Result<Self, HeaderError> {
+        match T::parse(text) {
             Some(value) => Ok(Some(value)),
             None if text.is_empty() => Ok(None),
             None => T::read(name, text).map(Some),
@@ -119,8 +119,8 @@ impl<T: FieldValue> Slot for Option<T> {
 impl FieldValue for Text {
     const KIND: &'static str = "text";
 
-    fn parse(text: &Text) -> Option<Self> {
-        Some(text.clone())
+    fn parse(text: FieldText<'_>) -> Option<Self> {
+        Some(text.to_text())
     }
 
     fn write(&self, out: &mut String) {
@@ -133,7 +133,7 @@ macro_rules! integers {
         impl FieldValue for $integer {
             const KIND: &'static str = "whole number in range";
 
-            fn parse(text: &Text) -> Option<Self> {
+            fn parse(text: FieldText<'_>) -> Option<Self> {
                 text.parse().ok()
             }
 
@@ -151,7 +151,7 @@ macro_rules! positions {
         impl FieldValue for $position {
             const KIND: &'static str = "whole number in range";
 
-            fn parse(text: &Text) -> Option<Self> {
+            fn parse(text: FieldText<'_>) -> Option<Self> {
                 text.parse().ok().map($position)
             }
 
@@ -168,7 +168,7 @@ positions!(QueueId, QueueOffset, LogOffset, Timestamp);
 impl FieldValue for bool {
     const KIND: &'static str = "boolean";
 
-    fn parse(text: &Text) -> Option<Self> {
+    fn parse(text: FieldText<'_>) -> Option<Self> {
         Some(text.eq_ignore_ascii_case("true"))
     }
 

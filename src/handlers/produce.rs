@@ -67,12 +67,12 @@ pub fn submission<'h>(header: &'h SendMessageV2, call: &Call) -> Submission<'h> 
 }
 
 fn submit(broker: &Arc<Broker>, call: Call, header: SendMessageV2) {
-    let topic = match broker.produce.topic(&submission(&header, &call)) {
+    let submission = submission(&header, &call);
+    let topic = match broker.produce.topic(&submission) {
         Ok(Some(topic)) => topic,
         Ok(None) => return create_and_submit(broker, call, header),
         Err(refusal) => return refuse(call, refusal),
     };
-    let submission = submission(&header, &call);
     let answering = Arc::clone(broker);
     let kind = Kind::of(submission.properties);
     let topic_name = header.topic.clone();

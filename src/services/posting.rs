@@ -45,9 +45,12 @@ impl Posting {
     }
 
     /// When a message that is about to be posted will be due, if it waits for a moment.
-    pub fn due(&self, message: &Message, now: Timestamp) -> Option<Timestamp> {
-        let waits = message.delay_level() <= 0 && self.timers.is_enabled;
-        match wanted_time(message, now).filter(|_| waits)? {
+    pub fn due(&self, message: &Message) -> Option<Timestamp> {
+        if !wants_timer(message) || message.delay_level() > 0 || !self.timers.is_enabled {
+            return None;
+        }
+        let now = clock::now();
+        match wanted_time(message, now)? {
             Wanted::At(at) if at > now => Some(self.timers.tick(at)),
             _ => None,
         }
@@ -89,18 +92,17 @@ impl Posting {
         // The half of a transaction waits for its producer first, and for its time when it is committed.
         let is_half = message.topic == SystemTopic::TransactionHalf.as_str();
         if matches!(state, TransactionState::None | TransactionState::Committed) && !is_half {
-            self.put_aside(&mut message, clock::now())?;
+            self.put_aside(&mut message)?;
         }
         message.into_batch(self.limits.get())
     }
 
     /// Sends the message to where it waits, if it shall be seen later.
-    fn put_aside(&self, message: &mut Message, now: Timestamp) -> Result<(), NotStored> {
+    fn put_aside(&self, message: &mut Message) -> Result<(), NotStored> {
         let level = message.delay_level();
         if level > 0 {
             // The level wins over a moment.
-            for name in [property::TIMER_DELIVER_MS, property::TIMER_DELAY_SECONDS, property::TIMER_DELAY_MS]
-            {
+            for name in TIMER_WISHES {
                 message.properties.remove(name);
             }
             // A level past the last one means the last one.
@@ -111,8 +113,13 @@ impl Posting {
             message.queue_id = QueueId(level - 1);
             return Ok(());
         }
+        // Of nearly all messages nobody needs to know the time.
+        if !wants_timer(message) {
+            return Ok(());
+        }
         let waits_already =
             message.topic == TIMER_TOPIC || message.properties.get(property::TIMER_OUT_MS).is_some();
+        let now = clock::now();
         match wanted_time(message, now) {
             Some(wanted) if !waits_already => self.set_timer(message, wanted, now),
             _ => Ok(()),
@@ -163,6 +170,14 @@ enum Wanted {
     At(Timestamp),
     /// It says something that is no time.
     Unreadable,
+}
+
+/// What a sender says of the moment at which a message is to be seen.
+const TIMER_WISHES: [&str; 3] =
+    [property::TIMER_DELIVER_MS, property::TIMER_DELAY_SECONDS, property::TIMER_DELAY_MS];
+
+fn wants_timer(message: &Message) -> bool {
+    TIMER_WISHES.iter().any(|name| message.properties.get(name).is_some())
 }
 
 /// When the sender wants the message to be seen, if it says so.

@@ -188,7 +188,7 @@ impl Produce {
     fn post(&self, message: Message, taken: Taken) {
         let queue_id = message.queue_id;
         let transaction_id = message.property(property::UNIQUE_KEY);
-        let due = self.posting.due(&message, clock::now());
+        let due = self.posting.due(&message);
         // The moment behind a tick's first one is in that tick for whoever rounds it once more.
         let due = due.filter(|_| !message.topic.is_retry()).map(|due| Timestamp(due.0 + 1));
         let recall = due.zip(transaction_id.clone());
@@ -235,7 +235,8 @@ impl Produce {
             body: submission.body.clone(),
         };
         message.set(property::REGION, &self.marks.region)?;
-        message.set(property::TRACE_ON, if self.rules.get().traces { "true" } else { "false" })?;
+        let rules = self.rules.get();
+        message.set(property::TRACE_ON, if rules.traces { "true" } else { "false" })?;
         if message.topic.is_retry() {
             self.give_up_if_due(&mut message, submission)?;
         }
@@ -254,7 +255,7 @@ impl Produce {
             .is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let is_retried = message.reconsume_times > 0 && message.delay_level() > 0;
         if prepares && !is_retried {
-            if self.rules.get().refuses_transactions {
+            if rules.refuses_transactions {
                 let operation = "sending transaction message";
                 return Err(Refusal::BrokerForbidden { address: self.topics.broker_ip(), operation });
             }

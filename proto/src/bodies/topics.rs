@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::mapping::{QueueMappingDetail, QueueMappingInfo};
 use super::word::words;
+use crate::fields::FieldText;
 use crate::header::FieldValue;
 use crate::position::Timestamp;
-use crate::text::Text;
 
 words! {
     /// How many tags a message of a topic may have.
@@ -21,8 +21,8 @@ words! {
 impl FieldValue for TopicFilter {
     const KIND: &'static str = "SINGLE_TAG or MULTI_TAG";
 
-    fn parse(text: &Text) -> Option<Self> {
-        Self::from_word(text)
+    fn parse(text: FieldText<'_>) -> Option<Self> {
+        Self::from_word(&text)
     }
 
     fn write(&self, out: &mut String) {

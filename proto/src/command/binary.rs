@@ -105,7 +105,7 @@ pub(super) fn encode(command: &Command, out: &mut BytesMut) {
     out.extend_from_slice(remark.as_bytes());
     let hole = out.len();
     out.put_i32(0);
-    command.fields.for_each_str(|name, value| {
+    command.fields.for_each(|name, value| {
         let Ok(name_length) = i16::try_from(name.len()) else { return };
         out.put_i16(name_length);
         out.extend_from_slice(name.as_bytes());

@@ -64,13 +64,13 @@ pub(super) fn encode(command: &Command, out: &mut BytesMut) {
     if !command.fields.is_absent() {
         text.push_str(",\"extFields\":{");
         let mut first = true;
-        command.fields.for_each_str(|name, value| {
+        command.fields.for_each(|name, value| {
             if !std::mem::replace(&mut first, false) {
                 text.push(',');
             }
             write_string(&mut text, name);
             text.push(':');
-            write_string(&mut text, value);
+            write_string(&mut text, &value);
         });
         text.push('}');
     }

@@ -1,6 +1,7 @@
 //! Asking for offsets, and committing them.
 
 use crate::bodies::words;
+use crate::fields::FieldText;
 use crate::header::{FieldValue, NoFields};
 use crate::position::{QueueId, QueueOffset, Timestamp};
 use crate::text::Text;
@@ -18,8 +19,8 @@ words! {
 impl FieldValue for Boundary {
     const KIND: &'static str = "LOWER or UPPER";
 
-    fn parse(text: &Text) -> Option<Self> {
-        Some(Self::from_word(text).unwrap_or_default())
+    fn parse(text: FieldText<'_>) -> Option<Self> {
+        Some(Self::from_word(&text).unwrap_or_default())
     }
 
     fn write(&self, out: &mut String) {

@@ -68,7 +68,7 @@ impl Visitor for Omission {
             let mut fields = Fields::empty();
             full::<H>().for_each(|name, value| {
                 if name != *omitted {
-                    fields.push(name.to_owned(), value);
+                    fields.push(name.to_owned(), value.to_text());
                 }
             });
             match H::decode(&fields) {

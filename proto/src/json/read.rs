@@ -7,6 +7,8 @@ const DEPTH_MAX: u32 = 32;
 
 /// Room for most strings that have escapes: the properties of a message.
 const ESCAPED_BYTES: usize = 256;
+/// No 64 bits have more digits.
+const PLAIN_DIGITS_MAX: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
@@ -67,6 +69,12 @@ impl<'a> Reader<'a> {
     /// The byte position of the next unread byte.
     pub fn position(&self) -> usize {
         self.at
+    }
+
+    /// The text from the next value on.
+    pub(crate) fn rest_from_value(&mut self) -> &'a str {
+        self.peek();
+        self.slice(self.at, self.text.len())
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -151,7 +159,9 @@ impl<'a> Reader<'a> {
         let is_part = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
         let length = self.rest().iter().take_while(|byte| is_part(byte)).count();
         let number = self.slice(from, from + length);
-        let well_formed = number.parse::<f64>().is_ok_and(f64::is_finite);
+        // Of plain digits so few are always a number, and nearly all are that.
+        let is_plain = length <= PLAIN_DIGITS_MAX && number.bytes().all(|byte| byte.is_ascii_digit());
+        let well_formed = length > 0 && is_plain || number.parse::<f64>().is_ok_and(f64::is_finite);
         if !well_formed {
             return self.expected("a number");
         }

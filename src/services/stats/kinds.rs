@@ -7,6 +7,14 @@ use ferrymq_proto::record::{Properties, property};
 /// Sizes of messages are counted up to these bounds, as Apache's.
 pub const SIZES: [i64; 6] = [1 << 10, 4 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20];
 
+/// What makes a message wait.
+const DELAYS: [&str; 4] = [
+    property::DELAY_LEVEL,
+    property::TIMER_DELIVER_MS,
+    property::TIMER_DELAY_SECONDS,
+    property::TIMER_DELAY_MS,
+];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Normal,
@@ -22,15 +30,11 @@ impl Kind {
     pub fn of(properties: &str) -> Self {
         let (mut is_half, mut is_ordered, mut waits) = (false, false, false);
         for (name, value) in Properties::new(properties.as_bytes()).pairs() {
-            match std::str::from_utf8(name) {
-                Ok(property::TRANSACTION_PREPARED) => is_half = value == b"true",
-                Ok(property::SHARDING_KEY) => is_ordered = true,
-                Ok(
-                    property::DELAY_LEVEL
-                    | property::TIMER_DELIVER_MS
-                    | property::TIMER_DELAY_SECONDS
-                    | property::TIMER_DELAY_MS,
-                ) => waits = true,
+            let is = |wanted: &str| name == wanted.as_bytes();
+            match name {
+                _ if is(property::TRANSACTION_PREPARED) => is_half = value == b"true",
+                _ if is(property::SHARDING_KEY) => is_ordered = true,
+                _ if DELAYS.iter().any(|delay| is(delay)) => waits = true,
                 _ => {}
             }
         }

@@ -22,7 +22,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(30);
 const BUSY: Duration = Duration::from_millis(1);
 /// those of so long are dispatched together, and nobody wakes the thread: to be woken for each costs more than to dispatch it.
 /// Whoever waits for one hears of it within a millisecond all the same.
-const GATHERING: Duration = Duration::from_micros(500);
+const GATHERING: Duration = Duration::from_micros(800);
 /// After an error. A disk that is full has room again some time.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 

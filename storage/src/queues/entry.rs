@@ -12,7 +12,7 @@ use std::time::Duration;
 use ferrymq_proto::name::{SystemTopic, TIMER_TOPIC};
 use ferrymq_proto::position::{LogOffset, Timestamp};
 use ferrymq_proto::record::tag::TagCode;
-use ferrymq_proto::record::{Record, SysFlag, TransactionState, property};
+use ferrymq_proto::record::{Record, SysFlag, TransactionState, properties, property};
 
 use crate::position::behind;
 use crate::scan::records::PlacedRecord;
@@ -172,14 +172,15 @@ impl<'a> Labels<'a> {
     pub fn of(record: &Record<'a>) -> Self {
         let mut labels = Self::default();
         for (name, value) in record.properties.pairs() {
-            let label = match std::str::from_utf8(name) {
-                Ok(property::TAGS) => &mut labels.tags,
-                Ok(property::KEYS) => &mut labels.keys,
-                Ok(property::UNIQUE_KEY) => &mut labels.unique_key,
-                Ok(property::DELAY_LEVEL) => &mut labels.delay_level,
+            let is = |wanted: &str| name == wanted.as_bytes();
+            let label = match name {
+                _ if is(property::TAGS) => &mut labels.tags,
+                _ if is(property::KEYS) => &mut labels.keys,
+                _ if is(property::UNIQUE_KEY) => &mut labels.unique_key,
+                _ if is(property::DELAY_LEVEL) => &mut labels.delay_level,
                 _ => continue,
             };
-            *label = Some(String::from_utf8_lossy(value));
+            *label = Some(properties::text(value));
         }
         labels
     }

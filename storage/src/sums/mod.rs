@@ -28,9 +28,9 @@ use entry::{BLOCK_BYTES, BlockId, ENTRY_BYTES, Entry, Slot};
 /// Between two rounds.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// What is read at once.
-const WINDOW_BYTES: u64 = 1 << 20;
+const WINDOW_BYTES: u64 = 256 << 10;
 /// What is summed without a look at anything else. A stop in order waits so long.
-const WINDOWS_MAX: usize = 64;
+const WINDOWS_MAX: usize = 256;
 
 /// The sidecars of a log, and how far they reach.
 #[derive(Debug)]
@@ -41,12 +41,14 @@ pub(crate) struct Sums {
     hasher: Hasher,
     /// The sidecar that was written last.
     open: Option<(LogOffset, Box<dyn DiskFile>)>,
+    /// What was read. Kept, because fresh memory costs more than to read into it.
+    window: Vec<u8>,
 }
 
 impl Sums {
     /// Goes on where the sidecars end. What is older than the last two segments, and has none, stays without.
     pub fn resume(disk: &dyn Disk, files: &StoreFiles, segments: &[Arc<Segment>]) -> io::Result<Self> {
-        let mut sums = Self { summed: LogOffset(0), hasher: Hasher::new(), open: None };
+        let mut sums = Self { summed: LogOffset(0), hasher: Hasher::new(), open: None, window: Vec::new() };
         let recent = segments.get(segments.len().saturating_sub(2)..).unwrap_or_default();
         for segment in recent {
             let (summed, hasher) = find_end(disk, files, segment)?;
@@ -70,11 +72,11 @@ impl Sums {
             return Ok(false);
         };
         let bytes = distance(self.summed, target.min(segment.end())).min(WINDOW_BYTES);
-        let mut window = vec![0; bytes as usize];
-        segment.read(self.summed, &mut window)?;
+        self.window.resize(bytes as usize, 0);
+        segment.read(self.summed, &mut self.window)?;
         let first = segment.position(self.summed) / BLOCK_BYTES;
         let mut entries = Vec::new();
-        let (mut rest, mut hasher, mut summed) = (window.as_slice(), self.hasher.clone(), self.summed);
+        let (mut rest, mut hasher, mut summed) = (self.window.as_slice(), self.hasher.clone(), self.summed);
         while !rest.is_empty() {
             let position = segment.position(summed);
             let block = BlockId { segment: segment.base(), number: position / BLOCK_BYTES };

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{
-    PAIR_END, PROPERTIES_BYTES_MAX, PROPERTIES_MAX, Properties, PropertyError, VALUE_SEPARATOR, split_pair,
+    PAIR_END, PROPERTIES_BYTES_MAX, PROPERTIES_MAX, Properties, PropertyError, VALUE_SEPARATOR, split_pair, text,
 };
 
 /// Room for what a broker adds to a message.
@@ -70,7 +70,7 @@ impl PropertyList {
 
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         let pair = self.pairs.get(self.find(name)?)?;
-        Some(String::from_utf8_lossy(self.encoded.get(pair.value())?))
+        Some(text(self.encoded.get(pair.value())?))
     }
 
     /// Puts `value` in the place of the one that counts for `name`, or at the end. On an error nothing has changed.

@@ -50,12 +50,12 @@ impl<'a> Properties<'a> {
 
     pub fn get(self, wanted: &str) -> Option<Cow<'a, str>> {
         let value = self.0.rsplit(|byte| *byte == PAIR_END).find_map(|pair| value_of(pair, wanted))?;
-        Some(String::from_utf8_lossy(value))
+        Some(text(value))
     }
 
     /// All names and values, in order. A name that comes twice is there twice.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-        self.pairs().map(|(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value)))
+        self.pairs().map(|(name, value)| (text(name), text(value)))
     }
 
     /// Whether a message may carry them.
@@ -73,6 +73,11 @@ impl<'a> Properties<'a> {
     pub fn pairs(self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> {
         self.0.split(|byte| *byte == PAIR_END).filter_map(split_pair)
     }
+}
+
+/// Nearly always it is UTF-8, and looking for what is not takes longer.
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// The value of a pair that has this name: as [`split_pair`] finds it, but quicker where there is another name.
