@@ -301,7 +301,7 @@ fn with_ours<const N: usize>(given: &Fields, ours: [(&'static str, Option<String
     let mut fields = Fields::empty();
     given.for_each(|name, value| {
         if !ours.iter().any(|(known, ours)| *known == name && ours.is_some()) {
-            fields.push(name.to_owned(), value);
+            fields.push(name.to_owned(), value.to_text());
         }
     });
     for (name, value) in ours {

@@ -191,7 +191,7 @@ impl Produce {
         let due = self.posting.due(&message);
         // The moment behind a tick's first one is in that tick for whoever rounds it once more.
         let due = due.filter(|_| !message.topic.is_retry()).map(|due| Timestamp(due.0 + 1));
-        let recall = due.zip(transaction_id.clone());
+        let recall = due.and_then(|due| Some((due, transaction_id.clone()?)));
         self.posting.post(
             message,
             Box::new(move |result| {

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Command, HeaderForm};
 use crate::fields::Fields;
-use crate::json::{FromJson, JsonError, Kind, Reader, write_string};
+use crate::json::{FromJson, JsonError, Kind, Out, Reader, write_string};
 use crate::language::Language;
 use crate::text::Text;
 
@@ -57,35 +57,34 @@ const HEADER_BYTES: usize = 512;
 
 /// In the order of Java's encoder: keys ascending, absent parts left out.
 pub(super) fn encode(command: &Command, out: &mut BytesMut) {
-    let mut text = String::with_capacity(HEADER_BYTES);
+    out.reserve(HEADER_BYTES);
     let mut digits = itoa::Buffer::new();
-    text.push_str("{\"code\":");
-    text.push_str(digits.format(command.code));
+    out.push_str("{\"code\":");
+    out.push_str(digits.format(command.code));
     if !command.fields.is_absent() {
-        text.push_str(",\"extFields\":{");
+        out.push_str(",\"extFields\":{");
         let mut first = true;
         command.fields.for_each(|name, value| {
             if !std::mem::replace(&mut first, false) {
-                text.push(',');
+                out.push_str(",");
             }
-            write_string(&mut text, name);
-            text.push(':');
-            write_string(&mut text, &value);
+            write_string(out, name);
+            out.push_str(":");
+            write_string(out, &value);
         });
-        text.push('}');
+        out.push_str("}");
     }
-    text.push_str(",\"flag\":");
-    text.push_str(digits.format(command.flag));
-    text.push_str(",\"language\":\"");
-    text.push_str(command.language.name());
-    text.push_str("\",\"opaque\":");
-    text.push_str(digits.format(command.opaque));
+    out.push_str(",\"flag\":");
+    out.push_str(digits.format(command.flag));
+    out.push_str(",\"language\":\"");
+    out.push_str(command.language.name());
+    out.push_str("\",\"opaque\":");
+    out.push_str(digits.format(command.opaque));
     if let Some(remark) = &command.remark {
-        text.push_str(",\"remark\":");
-        write_string(&mut text, remark);
+        out.push_str(",\"remark\":");
+        write_string(out, remark);
     }
-    text.push_str(",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
-    text.push_str(digits.format(command.version));
-    text.push('}');
-    out.extend_from_slice(text.as_bytes());
+    out.push_str(",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    out.push_str(digits.format(command.version));
+    out.push_str("}");
 }

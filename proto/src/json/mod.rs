@@ -10,7 +10,7 @@ mod write;
 
 pub use read::{JsonError, Key, Kind, Reader};
 pub use value::{FromJson, MapKey, ToJson, from_slice, from_str, to_string};
-pub(crate) use write::write_string;
+pub(crate) use write::{Out, write_string};
 pub use write::{Dialect, Writer};
 
 #[cfg(test)]

@@ -50,6 +50,24 @@ impl Key<'_> {
     }
 }
 
+/// How many bytes stand before the first quote or backslash. Eight are looked at together: a byte of a word is zero where it
+/// is the one that is looked for, and the lowest of those is told exactly.
+fn before_end_or_escape(bytes: &[u8], quote: u8) -> Option<usize> {
+    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let marks = [quote, b'\\'].map(|mark| u64::from_le_bytes([mark; 8]));
+    let (words, rest) = bytes.as_chunks();
+    for (word, at) in words.iter().zip((0..).step_by(8)) {
+        let word = u64::from_le_bytes(*word);
+        let [quotes, escapes] = marks.map(|mark| word ^ mark).map(|x| x.wrapping_sub(LOW) & !x & HIGH);
+        if quotes | escapes != 0 {
+            return Some(at + (quotes | escapes).trailing_zeros() as usize / 8);
+        }
+    }
+    let found = rest.iter().position(|byte| *byte == quote || *byte == b'\\');
+    found.map(|at| bytes.len() - rest.len() + at)
+}
+
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     text: &'a str,
@@ -181,7 +199,7 @@ impl<'a> Reader<'a> {
         };
         self.at += 1;
         let from = self.at;
-        match self.rest().iter().position(|byte| *byte == quote || *byte == b'\\') {
+        match before_end_or_escape(self.rest(), quote) {
             None => self.expected("the end of a string"),
             Some(length) if self.rest().get(length) == Some(&quote) => {
                 self.at += length + 1;
@@ -195,7 +213,7 @@ impl<'a> Reader<'a> {
         let mut text = String::with_capacity(self.rest().len().min(ESCAPED_BYTES));
         loop {
             let from = self.at;
-            let Some(length) = self.rest().iter().position(|byte| *byte == quote || *byte == b'\\') else {
+            let Some(length) = before_end_or_escape(self.rest(), quote) else {
                 return self.expected("the end of a string");
             };
             text.push_str(self.slice(from, from + length));
@@ -346,7 +364,7 @@ impl<'a> Reader<'a> {
         let Some(quote) = self.peek() else { return self.expected("a string") };
         self.at += 1;
         loop {
-            match self.rest().iter().position(|byte| *byte == quote || *byte == b'\\') {
+            match before_end_or_escape(self.rest(), quote) {
                 None => return self.expected("the end of a string"),
                 Some(length) => self.at += length + 1,
             }

@@ -106,3 +106,20 @@ fn the_last_of_two_members_counts_and_null_is_no_value() {
     assert_eq!(from_str::<Option<i32>>("null"), Ok(None));
     assert_eq!(from_str::<Vec<i32>>("[1,null,2]"), Ok(vec![1, 2]));
 }
+
+#[test]
+fn strings_of_every_length_end_where_they_end() {
+    for length in 0..20 {
+        let plain = "a\u{80}\u{7f}b!#[]\u{ff}".repeat(3).chars().take(length).collect::<String>();
+        for (text, expected) in [
+            (format!("\"{plain}\",\"\\\""), plain.clone()),
+            (format!("'{plain}\"'\\\\"), format!("{plain}\"")),
+            (format!("\"{plain}\\\"{plain}\"\""), format!("{plain}\"{plain}")),
+        ] {
+            assert_eq!(Reader::new(&text).string().unwrap(), expected, "{text}");
+        }
+        let mut written = String::new();
+        write_string(&mut written, &format!("{plain}\\"));
+        assert_eq!(Reader::new(&written).string().unwrap(), format!("{plain}\\"), "{written}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Writing: compact, because one client's route parser cannot bear white space.
 
+use bytes::BytesMut;
+
 /// How map keys that are not strings are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -114,13 +116,31 @@ impl Writer {
     }
 }
 
+/// What JSON is appended to.
+pub(crate) trait Out {
+    fn push_str(&mut self, text: &str);
+}
+
+impl Out for String {
+    fn push_str(&mut self, text: &str) {
+        Self::push_str(self, text);
+    }
+}
+
+impl Out for BytesMut {
+    fn push_str(&mut self, text: &str) {
+        self.extend_from_slice(text.as_bytes());
+    }
+}
+
 /// Appends `value` in quotes, escaping what fastjson escapes.
-pub(crate) fn write_string(out: &mut String, value: &str) {
-    out.push('"');
-    if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
-        // Nearly every string of the protocol.
+pub(crate) fn write_string(out: &mut impl Out, value: &str) {
+    out.push_str("\"");
+    // Of all bytes, without a way out, which is quicker for short strings; and nearly every string of the protocol is plain.
+    let is_odd = |byte| !matches!(byte, b' '..=b'~') || byte == b'"' || byte == b'\\';
+    if !value.bytes().fold(false, |found, byte| found | is_odd(byte)) {
         out.push_str(value);
-        out.push('"');
+        out.push_str("\"");
         return;
     }
     let mut plain_from = 0;
@@ -142,7 +162,7 @@ pub(crate) fn write_string(out: &mut String, value: &str) {
         }
     }
     out.push_str(value.get(plain_from..).unwrap_or_default());
-    out.push('"');
+    out.push_str("\"");
 }
 
 fn needs_escape(character: char) -> bool {
