@@ -22,53 +22,62 @@ enum Source {
     /// The command has no such part at all, which some clients tell apart from an empty one.
     #[default]
     Absent,
-    /// A JSON object, which is UTF-8, and its members.
-    Json(Bytes, Vec<Member>),
+    Json(Object),
     /// A ROCKETMQ map. Invariant: well-formed, checked by [`Fields::from_binary`].
     Binary(Bytes),
     Listed(List),
 }
 
-/// A member of a JSON object. One that is null is none.
+/// A JSON object and its members. One that is null is none.
 #[derive(Clone, Debug)]
-struct Member {
-    name: Piece,
-    value: Piece,
+struct Object {
+    source: Bytes,
+    /// What had escapes, without them.
+    unescaped: Text,
+    members: Vec<(Place, Place)>,
 }
 
-/// Text of a JSON object.
-#[derive(Clone, Debug)]
-enum Piece {
-    /// It stands there as it is. No header is so long that a place in it would not fit.
-    Within(u32, u32),
-    /// It had escapes.
-    Own(Text),
+/// Where a name or a value lies. No header is so long that a place in it would not fit.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Source(u32, u32),
+    Unescaped(u32, u32),
 }
 
-impl Piece {
-    /// Of what was read from `object`.
-    fn of(object: &str, part: Cow<'_, str>) -> Self {
+impl Place {
+    /// Of what was read from `source`.
+    fn of(source: &str, part: Cow<'_, str>, unescaped: &mut String) -> Self {
         match part {
             Cow::Borrowed(part) => {
-                let from = part.as_ptr().addr().saturating_sub(object.as_ptr().addr());
-                Self::Within(from as u32, (from + part.len()) as u32)
+                let from = part.as_ptr().addr().saturating_sub(source.as_ptr().addr());
+                Self::Source(from as u32, (from + part.len()) as u32)
             }
-            Cow::Owned(mut part) => {
-                if part.capacity() > 2 * part.len() + ROOM_WASTED_MAX {
-                    part.shrink_to_fit();
+            Cow::Owned(part) => {
+                let from = unescaped.len();
+                if from == 0 {
+                    *unescaped = part;
+                } else {
+                    unescaped.push_str(&part);
                 }
-                Self::Own(part.into())
+                Self::Unescaped(from as u32, unescaped.len() as u32)
             }
         }
     }
+}
 
-    fn text<'a>(&'a self, object: &'a Bytes, text: &'a str) -> FieldText<'a> {
-        match self {
-            Self::Within(from, to) => {
-                let text = text.get(*from as usize..*to as usize).unwrap_or_default();
-                FieldText { text, origin: Origin::PartOf(object) }
-            }
-            Self::Own(text) => FieldText::from(text),
+impl Object {
+    fn for_each(&self, mut visit: impl FnMut(&str, FieldText<'_>)) {
+        let (source, unescaped) = (str::from_utf8(&self.source).unwrap_or_default(), self.unescaped.as_str());
+        let text = |place| {
+            let (whole, text, from, to) = match place {
+                Place::Source(from, to) => (&self.source, source, from, to),
+                Place::Unescaped(from, to) => (self.unescaped.as_shared(), unescaped, from, to),
+            };
+            let text = text.get(from as usize..to as usize).unwrap_or_default();
+            FieldText { text, origin: Origin::PartOf(whole) }
+        };
+        for (name, value) in &self.members {
+            visit(&text(*name), text(*value));
         }
     }
 }
@@ -136,8 +145,6 @@ const VALUES_BYTES: usize = 160;
 const NAMES: usize = 8;
 /// Room for the members of most requests.
 const MEMBERS: usize = 16;
-/// What a value that had escapes may take more than twice its length.
-const ROOM_WASTED_MAX: usize = 256;
 
 impl List {
     fn for_each(&self, mut visit: impl FnMut(&str, &str)) {
@@ -160,7 +167,7 @@ impl Fields {
     /// Values should be strings; Java also takes numbers and booleans by their source, and so do we. Nulls are skipped.
     pub(crate) fn read_json(header: &Bytes, reader: &mut Reader<'_>) -> Result<Self, JsonError> {
         let rest = reader.rest_from_value();
-        let mut members = Vec::with_capacity(MEMBERS);
+        let (mut members, mut unescaped) = (Vec::with_capacity(MEMBERS), String::new());
         let object = reader.source_of(|reader| {
             reader.object(|reader, key| {
                 let value = match reader.kind()? {
@@ -175,11 +182,13 @@ impl Fields {
                     Key::Text(name) => name,
                     Key::Literal(source) => Cow::Borrowed(source),
                 };
-                members.push(Member { name: Piece::of(rest, name), value: Piece::of(rest, value) });
+                let name = Place::of(rest, name, &mut unescaped);
+                members.push((name, Place::of(rest, value, &mut unescaped)));
                 Ok(())
             })
         })?;
-        Ok(Self(Source::Json(header.slice_ref(object.as_bytes()), members)))
+        let source = header.slice_ref(object.as_bytes());
+        Ok(Self(Source::Json(Object { source, unescaped: unescaped.into(), members })))
     }
 
     /// `map` must have been checked by [`binary`].
@@ -195,12 +204,7 @@ impl Fields {
     pub fn for_each(&self, mut visit: impl FnMut(&str, FieldText<'_>)) {
         match &self.0 {
             Source::Absent => {}
-            Source::Json(object, members) => {
-                let text = std::str::from_utf8(object).unwrap_or_default();
-                for Member { name, value } in members {
-                    visit(&name.text(object, text), value.text(object, text));
-                }
-            }
+            Source::Json(object) => object.for_each(visit),
             Source::Binary(map) => binary::for_each_entry(map, |name, value| visit(name, (&value).into())),
             Source::Listed(list) => list.for_each(|name, value| visit(name, value.into())),
         }

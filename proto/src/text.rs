@@ -29,6 +29,10 @@ impl Text {
         }
     }
 
+    pub(crate) fn as_shared(&self) -> &Bytes {
+        &self.0
+    }
+
     pub fn as_str(&self) -> &str {
         // Checked at construction; the second look costs little and keeps this crate free of unsafe code.
         std::str::from_utf8(&self.0).unwrap_or_default()

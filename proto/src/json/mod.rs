@@ -10,8 +10,8 @@ mod write;
 
 pub use read::{JsonError, Key, Kind, Reader};
 pub use value::{FromJson, MapKey, ToJson, from_slice, from_str, to_string};
-pub(crate) use write::{Out, write_string};
 pub use write::{Dialect, Writer};
+pub(crate) use write::{Out, write_string};
 
 #[cfg(test)]
 mod tests;

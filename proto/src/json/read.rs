@@ -50,22 +50,26 @@ impl Key<'_> {
     }
 }
 
-/// How many bytes stand before the first quote or backslash. Eight are looked at together: a byte of a word is zero where it
-/// is the one that is looked for, and the lowest of those is told exactly.
+/// How many bytes stand before the first quote or backslash. Eight are looked at together.
 fn before_end_or_escape(bytes: &[u8], quote: u8) -> Option<usize> {
-    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    let marks = [quote, b'\\'].map(|mark| u64::from_le_bytes([mark; 8]));
+    let (quotes, escapes) = (u64::from_le_bytes([quote; 8]), u64::from_le_bytes([b'\\'; 8]));
     let (words, rest) = bytes.as_chunks();
-    for (word, at) in words.iter().zip((0..).step_by(8)) {
+    for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let [quotes, escapes] = marks.map(|mark| word ^ mark).map(|x| x.wrapping_sub(LOW) & !x & HIGH);
-        if quotes | escapes != 0 {
-            return Some(at + (quotes | escapes).trailing_zeros() as usize / 8);
+        let found = zero_bytes(word ^ quotes) | zero_bytes(word ^ escapes);
+        if found != 0 {
+            return Some(index * size_of::<u64>() + found.trailing_zeros() as usize / 8);
         }
     }
     let found = rest.iter().position(|byte| *byte == quote || *byte == b'\\');
     found.map(|at| bytes.len() - rest.len() + at)
+}
+
+/// The highest bit of each byte that is zero, right up to the lowest of them: what is borrowed may mark some above it.
+fn zero_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGHEST: u64 = u64::from_le_bytes([0x80; 8]);
+    word.wrapping_sub(ONES) & !word & HIGHEST
 }
 
 #[derive(Clone, Debug)]

@@ -7,7 +7,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{
-    PAIR_END, PROPERTIES_BYTES_MAX, PROPERTIES_MAX, Properties, PropertyError, VALUE_SEPARATOR, split_pair, text,
+    PAIR_END, PROPERTIES_BYTES_MAX, PROPERTIES_MAX, Properties, PropertyError, VALUE_SEPARATOR, split_pair,
+    text,
 };
 
 /// Room for what a broker adds to a message.
