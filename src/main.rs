@@ -11,6 +11,7 @@ mod config;
 mod errors;
 mod handlers;
 mod http;
+mod migration;
 mod node;
 mod pair_node;
 mod raft_node;

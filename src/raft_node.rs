@@ -86,7 +86,8 @@ fn settings(config: &BrokerConfig, group: &RaftGroup) -> Result<GroupSettings, S
     })
 }
 
-fn member(peer: &Peer) -> Member {
+/// A node as its group knows it.
+pub fn member(peer: &Peer) -> Member {
     Member { name: peer.id.clone(), address: format!("{}:{}", peer.host, peer.port) }
 }
 

@@ -121,7 +121,7 @@ pub fn open(config: &BrokerConfig, layout: Layout, waking: Waking) -> Result<Ope
     Ok(Opened { store, log: open })
 }
 
-fn derived_settings(config: &BrokerConfig) -> DerivedSettings {
+pub fn derived_settings(config: &BrokerConfig) -> DerivedSettings {
     let store = &config.store;
     DerivedSettings {
         queue_file_entries: store.queue_file_entries() as u64,

@@ -9,6 +9,7 @@ mod bootstrap;
 mod checkpoint;
 mod command;
 mod entry;
+mod founding;
 mod frames;
 mod group;
 mod leadership;
@@ -27,6 +28,7 @@ mod verify;
 mod wire;
 
 pub use app::{App, At, LogKept};
+pub use founding::Founding;
 pub use group::{AdminError, Group, GroupHandle, LogParts, StartError};
 pub use mending::{NotMended, mend};
 pub use meta::NodeMetaError;

@@ -23,6 +23,7 @@ mod generate;
 mod group;
 mod logs;
 mod message;
+mod migrate;
 mod namesrv;
 mod node;
 mod open_files;
@@ -72,6 +73,7 @@ enum Command {
     Generate(generate::Command),
     #[command(subcommand)]
     Store(store::Command),
+    Migrate(migrate::Arguments),
     /// Print the version.
     Version,
     #[command(subcommand)]
@@ -97,6 +99,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Generate(command) => generate::run(&command),
         Command::Store(command) => store::run(&command),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Version => version::run(),
         Command::Config(command) => config::run(&command),
     }

@@ -132,6 +132,13 @@ pub fn stamp(
     put_i64_at(bytes, LOG_OFFSET_AT, log_offset.0)
 }
 
+/// Writes into the record at the front of `bytes` where its half lies: the record was moved to another log.
+pub fn set_prepared_offset(bytes: &mut [u8], prepared: LogOffset) -> Result<(), NotARecord> {
+    i32_at(bytes, MAGIC_AT).and_then(Version::from_magic).ok_or(NotARecord)?;
+    let sys_flag = SysFlag(i32_at(bytes, SYS_FLAG_AT).ok_or(NotARecord)?);
+    put_i64_at(bytes, sys_flag.prepared_offset_at(), prepared.0)
+}
+
 fn put_i64_at(bytes: &mut [u8], at: usize, value: i64) -> Result<(), NotARecord> {
     let hole = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut()).ok_or(NotARecord)?;
     *hole = value.to_be_bytes();

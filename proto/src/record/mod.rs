@@ -19,7 +19,7 @@ mod scan;
 pub mod tag;
 
 pub use decode::{Record, RecordError, Records};
-pub use encode::{EncodeError, NewRecord, NotARecord, stamp};
+pub use encode::{EncodeError, NewRecord, NotARecord, set_prepared_offset, stamp};
 pub use layout::{
     BLANK_MAGIC, Compression, LOG_OFFSET_AT, QUEUE_OFFSET_AT, SysFlag, TransactionState, Version, checksum,
     stored_at,

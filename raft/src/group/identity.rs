@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 
 use ferrymq_storage::unsafe_modes::{UnsafeMode, is_on};
-use ferrymq_storage::{FlushMode, LastStop, Report};
+use ferrymq_storage::{BootId, FlushMode, LastStop, Report};
 
 use super::{LogParts, StartError};
 use crate::meta::{self, MetaFile, NodeMeta};
@@ -24,7 +24,7 @@ pub(super) fn open(settings: &GroupSettings, parts: &LogParts) -> Result<MetaFil
             return Err(StartError::IdentityLost { path });
         }
         let meta = NodeMeta {
-            node: new_node(settings),
+            node: new_node(&settings.name, settings.boot),
             cluster: settings.cluster.clone(),
             group: settings.group.clone(),
             name: settings.name.clone(),
@@ -75,13 +75,13 @@ fn check_names(settings: &GroupSettings, found: &NodeMeta, path: &std::path::Pat
 }
 
 /// Chance enough that no two folders of a group ever have the same.
-fn new_node(settings: &GroupSettings) -> NodeId {
+pub(crate) fn new_node(name: &str, boot: BootId) -> NodeId {
     if is_on(UnsafeMode::RejoinAsVoter) {
-        return NodeId(u64::from(crc32fast::hash(settings.name.as_bytes())).max(1));
+        return NodeId(u64::from(crc32fast::hash(name.as_bytes())).max(1));
     }
     let mut hasher = RandomState::new().build_hasher();
-    hasher.write(settings.name.as_bytes());
-    hasher.write(&settings.boot.0);
+    hasher.write(name.as_bytes());
+    hasher.write(&boot.0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     hasher.write_u128(now.as_nanos());
     hasher.write_u32(std::process::id());

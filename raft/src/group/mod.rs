@@ -31,7 +31,7 @@ use crate::transport::{Links, RaftHandle};
 use crate::types::{NodeId, index_of};
 
 pub use admin::AdminError;
-pub(crate) use identity::meta_path;
+pub(crate) use identity::{meta_path, new_node};
 pub use start::StartError;
 
 /// The log of a node, as it was opened.

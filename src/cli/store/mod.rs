@@ -5,7 +5,7 @@
 
 mod dump;
 mod inspect;
-mod progress;
+pub(super) mod progress;
 mod rebuild;
 mod table;
 mod verify;

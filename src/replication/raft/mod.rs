@@ -21,7 +21,7 @@ use super::{Batch, Changed, Done, NotStored, Replicator, SharedTables, Stored, W
 use crate::state;
 use app::RaftApp;
 
-pub use checkpoint::check as check_state;
+pub use checkpoint::{check as check_state, state_of};
 
 pub struct Raft {
     handle: GroupHandle,

@@ -4,6 +4,7 @@
 pub mod dump;
 pub mod inspect;
 pub(crate) mod queues;
+pub mod reading;
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,6 +15,7 @@ use ferrymq_proto::position::LogOffset;
 
 use crate::checkpoint::{self, Good, SyncedFile, WrittenFile};
 use crate::disk::{Access, Disk};
+use crate::dispatch::QueueEnd;
 use crate::files::{self, Keeper, StoreFiles};
 use crate::meta::{self, BootId, Layout, StoreMeta};
 use crate::position::{Chain, Mark, behind};
@@ -115,6 +117,42 @@ impl Look {
         let segments = survey.open_to_read(&*disk, &files).map_err(failed_at(&files.log))?;
         let faults = survey.faults;
         Ok(Self { disk, files, stored, keeper, segments, boot: assumed.boot, has_meta, faults })
+    }
+
+    /// Of a folder with the queues of a store whose log is no log of ours.
+    pub fn of_queues(disk: Arc<dyn Disk>, folder: &Path) -> Self {
+        Self {
+            disk,
+            files: StoreFiles::within(folder),
+            stored: StoreMeta::new(Layout::Classic, Settings::SEGMENT_BYTES_DEFAULT, LogOffset(0)),
+            keeper: Keeper::Apache,
+            segments: VecDeque::new(),
+            boot: None,
+            has_meta: false,
+            faults: Vec::new(),
+        }
+    }
+
+    pub fn layout(&self) -> Layout {
+        self.stored.layout
+    }
+
+    /// How far the queues have come, as their files say.
+    pub fn queue_ends(&self) -> Result<Vec<QueueEnd>, OpenError> {
+        let found = queues::FoundQueues::find(self)?;
+        let mut ends = Vec::new();
+        for queue in &found.queues {
+            let extent = found.extent(queue).map_err(|error| queues::failed(error, self))?;
+            // What is wrong with its files, an inspection tells.
+            let Ok((_, next, _)) = extent else { continue };
+            ends.push(QueueEnd { topic: queue.topic.clone(), queue: queue.id, next });
+        }
+        Ok(ends)
+    }
+
+    /// Whether the last stop was none in order, as far as a marker tells.
+    pub fn was_cut_off(&self) -> Result<bool, OpenError> {
+        self.has_abort_marker()
     }
 
     /// Whether a process has the store open, so that much of what is found here will be otherwise soon. It must not be this one.
