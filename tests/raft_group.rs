@@ -18,6 +18,8 @@ mod handovers;
 mod load;
 #[path = "raft_group/members.rs"]
 mod members;
+#[path = "raft_group/migration.rs"]
+mod migration;
 #[path = "raft_group/moments.rs"]
 mod moments;
 

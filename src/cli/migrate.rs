@@ -70,8 +70,12 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 impl Arguments {
     fn migrate(&self, order: Order) -> Result<(), MigrationError> {
-        let nodes: Vec<String> =
-            order.to.nodes.iter().map(|node| format!("{} in {}", node.member.name, node.folder.display())).collect();
+        let nodes: Vec<String> = order
+            .to
+            .nodes
+            .iter()
+            .map(|node| format!("{} in {}", node.member.name, node.folder.display()))
+            .collect();
         let mut clock = Clock::default();
         let migration = Migration::check(order, &mut clock)?;
         print(&report(&migration, &clock));
@@ -140,7 +144,9 @@ fn group(files: &[PathBuf], configs: &[BrokerConfig]) -> Result<Group, String> {
     for (file, config) in files.iter().zip(configs) {
         let wrong = |problem: &str| format!("error: {}: {problem}\n", file.display());
         let Mode::Raft(raft) = &config.mode else {
-            return Err(wrong("it is of no group that elects its leader: enableDLegerCommitLog=true makes it one"));
+            return Err(wrong(
+                "it is of no group that elects its leader: enableDLegerCommitLog=true makes it one",
+            ));
         };
         let node = node(raft, config).ok_or_else(|| wrong("dLegerSelfId is not among dLegerPeers"))?;
         let found = Group {
@@ -155,7 +161,9 @@ fn group(files: &[PathBuf], configs: &[BrokerConfig]) -> Result<Group, String> {
         let same = (&group.cluster, &group.name, group.segment_bytes)
             == (&found.cluster, &found.name, found.segment_bytes);
         if !same {
-            return Err(wrong("brokerClusterName, dLegerGroup and mappedFileSizeCommitLog must be the same on all nodes"));
+            return Err(wrong(
+                "brokerClusterName, dLegerGroup and mappedFileSizeCommitLog must be the same on all nodes",
+            ));
         }
         let is_twice = |other: &Node| other.member.name == node.member.name || other.folder == node.folder;
         if group.nodes.iter().any(is_twice) {
@@ -163,7 +171,9 @@ fn group(files: &[PathBuf], configs: &[BrokerConfig]) -> Result<Group, String> {
         }
         if files.len() > 1 && files.len() != raft.peers.len() {
             let peers = raft.peers.len();
-            return Err(wrong(&format!("the group has {peers} nodes: name the configurations of all of them, or of one")));
+            return Err(wrong(&format!(
+                "the group has {peers} nodes: name the configurations of all of them, or of one"
+            )));
         }
         group.nodes.push(node);
     }
@@ -257,12 +267,19 @@ fn help(error: &MigrationError) -> &'static str {
     match error {
         MigrationError::Source(SourceError::InUse(_)) => "stop the broker in order, and call this again",
         MigrationError::Source(SourceError::NoStore(_)) => "name storePathRootDir of the old broker",
-        MigrationError::Source(SourceError::OfGroup(_)) => "a new node gets what the group has when it is added: `ferrymq raft add-learner`",
+        MigrationError::Source(SourceError::OfGroup(_)) => {
+            "a new node gets what the group has when it is added: `ferrymq raft add-learner`"
+        }
         MigrationError::Source(SourceError::Reading(_)) => {
             "nothing was written. What a crash left at the end is cut off by the old broker when it starts, or by --cut-torn; else \
              restore the file from a copy or a slave"
         }
-        MigrationError::Source(SourceError::Ledger(_)) => "nothing was written; read another node of the DLedger group",
+        MigrationError::Source(SourceError::Ledger(_)) => {
+            "nothing was written; read another node of the DLedger group"
+        }
+        MigrationError::Source(SourceError::Open(_)) | MigrationError::Tables(_) => {
+            "nothing was written; the old broker would not start on it either"
+        }
         MigrationError::Changed(_) => {
             "a broker has run on it since; remove the folders of the new nodes and begin anew"
         }
@@ -289,9 +306,8 @@ impl Clock {
     /// In how much time a part was done, and how fast.
     fn rates(&self, what: &str) -> String {
         let of_part = self.taken.iter().filter(|(part, ..)| *part == what);
-        let (bytes, time) = of_part.fold((0, Duration::ZERO), |(bytes, time), (_, more, longer)| {
-            (bytes + more, time + *longer)
-        });
+        let (bytes, time) = of_part
+            .fold((0, Duration::ZERO), |(bytes, time), (_, more, longer)| (bytes + more, time + *longer));
         if time.is_zero() {
             return String::new();
         }

@@ -69,7 +69,13 @@ pub struct Reached {
 }
 
 impl Journal {
-    pub fn begin(fingerprint: u32, source: String, nodes: &[NodeId], names: Vec<String>, with_tail: bool) -> Self {
+    pub fn begin(
+        fingerprint: u32,
+        source: String,
+        nodes: &[NodeId],
+        names: Vec<String>,
+        with_tail: bool,
+    ) -> Self {
         let nodes = nodes.iter().map(|node| node.0).collect();
         Self { format: FORMAT, fingerprint, source, nodes, names, with_tail, ..Self::default() }
     }

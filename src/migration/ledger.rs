@@ -43,7 +43,9 @@ pub enum LedgerError {
     NoCheckpoint { path: PathBuf },
     #[error("{path} is missing: the log has a gap")]
     Missing { path: PathBuf },
-    #[error("{path} is damaged at offset {offset} of the log: {problem}, though entry {committed} behind it was committed")]
+    #[error(
+        "{path} is damaged at offset {offset} of the log: {problem}, though entry {committed} behind it was committed"
+    )]
     Damaged { path: PathBuf, offset: LogOffset, problem: &'static str, committed: i64 },
 }
 
@@ -89,7 +91,8 @@ impl Ledger {
         for entry in list(&data).map_err(|source| LedgerError::Io { path: data.clone(), source })? {
             let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(base) = Some(name).filter(|name| name.len() == NAME_DIGITS).and_then(|name| name.parse().ok())
+            let Some(base) =
+                Some(name).filter(|name| name.len() == NAME_DIGITS).and_then(|name| name.parse().ok())
             else {
                 continue;
             };
@@ -126,10 +129,14 @@ impl Ledger {
     pub fn entries_behind(&self, at: LogOffset) -> Result<u64, LedgerError> {
         let mut entries = Entries { limit: i64::MAX, ..self.entries(at) };
         let mut count = 0;
-        while entries.step()?.is_some() {
-            count += 1;
+        loop {
+            match entries.step() {
+                Ok(Some(_)) => count += 1,
+                // Nobody has promised that they are whole.
+                Ok(None) | Err(LedgerError::Damaged { .. }) => return Ok(count),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(count)
     }
 
     /// Term and index of the last entry, whether it counts or not: of several nodes, the one with the last would lead.
@@ -141,7 +148,15 @@ impl Ledger {
 
     pub fn entries(&self, from: LogOffset) -> Entries<'_> {
         let limit = if self.with_tail { i64::MAX } else { self.committed };
-        Entries { ledger: self, from, at: from.0.unsigned_abs(), limit, last: None, start: 0, window: Vec::new() }
+        Entries {
+            ledger: self,
+            from,
+            at: from.0.unsigned_abs(),
+            limit,
+            last: None,
+            start: 0,
+            window: Vec::new(),
+        }
     }
 }
 
@@ -288,7 +303,8 @@ impl Entries<'_> {
     fn is_sound(&self, bytes: u64) -> bool {
         let from = (self.at + HEADER_BYTES - self.start) as usize;
         let record = self.window.get(from..(self.at + bytes - self.start) as usize).unwrap_or_default();
-        let says = record.get(LOG_OFFSET_AT..).and_then(|rest| rest.first_chunk().copied()).map(i64::from_be_bytes);
+        let says =
+            record.get(LOG_OFFSET_AT..).and_then(|rest| rest.first_chunk().copied()).map(i64::from_be_bytes);
         let is_whole = matches!(record::scan(record), record::Found::Record { size } if size == record.len());
         is_whole && says == Some((self.at + HEADER_BYTES) as i64)
     }

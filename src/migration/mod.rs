@@ -88,7 +88,9 @@ pub enum MigrationError {
     Taken(PathBuf),
     #[error("{folder} is not empty: there is {name}")]
     NotEmpty { folder: PathBuf, name: String },
-    #[error("{folder} holds an unfinished migration of another group, or from elsewhere: from {source_folder}")]
+    #[error(
+        "{folder} holds an unfinished migration of another group, or from elsewhere: from {source_folder}"
+    )]
     OtherMigration { folder: PathBuf, source_folder: String },
     #[error("{0} has changed since the unfinished migration began")]
     Changed(PathBuf),
@@ -149,7 +151,8 @@ impl Migration {
     /// Looks at both sides and reads all of the source. Nothing is written.
     pub fn check(order: Order, watcher: &mut dyn Watcher) -> Result<Self, MigrationError> {
         let Order { from, segment_bytes, ending, to: group } = order;
-        let (source, belongings) = choose(&from, segment_bytes, ending, LogOffset(group.segment_bytes as i64))?;
+        let (source, belongings) =
+            choose(&from, segment_bytes, ending, LogOffset(group.segment_bytes as i64))?;
         let boot = RealDisk::boot_id().map_err(failed_at(&source.folder))?;
         let fingerprint = source.fingerprint()?;
         let found = group.find_journal(&source, fingerprint, ending.with_tail)?;
@@ -314,8 +317,13 @@ impl Migration {
     /// Gives the other nodes what the first one has.
     fn copy(&mut self, watcher: &mut dyn Watcher) -> Result<(), MigrationError> {
         let first = self.first().to_owned();
-        let others: Vec<PathBuf> =
-            self.group.nodes.iter().skip(self.journal.copies as usize).map(|node| node.folder.clone()).collect();
+        let others: Vec<PathBuf> = self
+            .group
+            .nodes
+            .iter()
+            .skip(self.journal.copies as usize)
+            .map(|node| node.folder.clone())
+            .collect();
         for folder in others {
             watcher.begins("copying", copies::bytes_below(&first).map_err(failed_at(&first))?);
             let mut done = 0;

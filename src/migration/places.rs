@@ -84,7 +84,9 @@ impl Places {
     /// A record, if others may name it.
     pub fn note_record(&mut self, topic: &str, old: LogOffset, new: LogOffset) {
         let waits = topic == TIMER_TOPIC
-            || [SystemTopic::TransactionHalf, SystemTopic::Schedule].iter().any(|system| topic == system.as_str());
+            || [SystemTopic::TransactionHalf, SystemTopic::Schedule]
+                .iter()
+                .any(|system| topic == system.as_str());
         if waits {
             self.note(Kind::Waiting, old, new);
         }

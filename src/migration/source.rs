@@ -133,7 +133,10 @@ impl Source {
 
     /// An upper bound of what there is to read.
     pub fn bytes(&self) -> u64 {
-        let classic = self.classic.as_ref().map_or(0, |look| (look.log_room_end().0 - look.log_start().0).unsigned_abs());
+        let classic = self
+            .classic
+            .as_ref()
+            .map_or(0, |look| (look.log_room_end().0 - look.log_start().0).unsigned_abs());
         classic + self.ledger.as_ref().map_or(0, Ledger::bytes)
     }
 

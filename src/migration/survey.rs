@@ -99,7 +99,10 @@ struct Queue {
 enum Place {
     Next,
     /// The queue begins anew with it. Those of before do not count.
-    First { former: u64, bytes: u64 },
+    First {
+        former: u64,
+        bytes: u64,
+    },
     Taken,
 }
 
@@ -141,7 +144,8 @@ impl Survey {
         let has_records = |end: &QueueEnd| {
             survey.topics.get(end.topic.as_str()).is_some_and(|topic| topic.queues.contains_key(&end.queue))
         };
-        let is_news = |end: &QueueEnd| tables.topics().find(end.topic.as_str()).is_some() && !has_records(end);
+        let is_news =
+            |end: &QueueEnd| tables.topics().find(end.topic.as_str()).is_some() && !has_records(end);
         survey.empty = ends.into_iter().filter(is_news).collect();
         Ok(survey)
     }
@@ -155,7 +159,9 @@ impl Survey {
         if bytes as u64 > body_max {
             let offset = found.offset;
             self.obstacles.add(|| {
-                format!("the record at offset {offset} has {bytes} bytes; a group's log takes {body_max} at once")
+                format!(
+                    "the record at offset {offset} has {bytes} bytes; a group's log takes {body_max} at once"
+                )
             });
         }
         if record.sys_flag.has(SysFlag::INNER_BATCH) {
@@ -213,7 +219,11 @@ impl Survey {
     fn ends_with(&self, offset: impl Fn(&Queue) -> QueueOffset) -> Vec<QueueEnd> {
         let kept = self.topics.values().filter(|topic| topic.is_kept);
         let queues = kept.flat_map(|topic| topic.queues.iter().map(|(id, queue)| (&topic.name, *id, queue)));
-        let ends = queues.map(|(topic, id, queue)| QueueEnd { topic: topic.clone(), queue: id, next: offset(queue) });
+        let ends = queues.map(|(topic, id, queue)| QueueEnd {
+            topic: topic.clone(),
+            queue: id,
+            next: offset(queue),
+        });
         let mut ends: Vec<_> = ends.chain(self.empty.iter().cloned()).collect();
         ends.sort_by(|one, other| (&one.topic, one.queue).cmp(&(&other.topic, other.queue)));
         ends
@@ -240,7 +250,13 @@ impl Survey {
 
 impl Topic {
     /// Takes a record into its queue.
-    fn count(&mut self, found: &Found<'_>, record: &Record<'_>, limits: Limits, obstacles: &mut Obstacles) -> Place {
+    fn count(
+        &mut self,
+        found: &Found<'_>,
+        record: &Record<'_>,
+        limits: Limits,
+        obstacles: &mut Obstacles,
+    ) -> Place {
         let (id, at) = (record.queue_id, record.queue_offset);
         let begun = Queue { from: found.offset, begin: at, next: at, resumed: at, records: 0, bytes: 0 };
         let queue = self.queues.entry(id).or_insert(begun);

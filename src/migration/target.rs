@@ -14,11 +14,13 @@ use ferrymq_proto::position::{LogOffset, QueueOffset, Timestamp};
 use ferrymq_proto::record::{NotARecord, Record, set_prepared_offset, stamp};
 use ferrymq_raft::Founding;
 use ferrymq_storage::disk::{Disk, RealDisk};
-use ferrymq_storage::dispatch::{Derived, DerivedSettings, DerivedThreads, DispatchError, NoArrivals, OpenDerivedError, QueueEnd};
+use ferrymq_storage::dispatch::{
+    Derived, DerivedSettings, DerivedThreads, DispatchError, NoArrivals, OpenDerivedError, QueueEnd,
+};
 use ferrymq_storage::frame::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameKind};
 use ferrymq_storage::{
-    Broken, FatalHook, FlushMode, FrameAppendError, FramedAppender, Index, Layout, LogThreads, Mark, NewFrame, OpenError,
-    ResetError, Settings, TruncateError, recovery,
+    Broken, FatalHook, FlushMode, FrameAppendError, FramedAppender, Index, Layout, LogThreads, Mark,
+    NewFrame, OpenError, ResetError, Settings, TruncateError, recovery,
 };
 
 use super::journal::{Journal, Reached};
@@ -176,10 +178,6 @@ impl Target {
         self.reached.source
     }
 
-    pub fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
     /// Takes the next record.
     pub fn add(&mut self, found: &Found<'_>) -> Result<(), TargetError> {
         let max = FRAME_BYTES_MAX as usize - FRAME_HEADER_BYTES;
@@ -223,7 +221,8 @@ impl Target {
         };
         let appended = place.write(frame, &self.body)?;
         self.places.note_frame(first.offset, appended.span.start);
-        let before = std::mem::replace(&mut self.reached, Reached { source: last.next, mark: appended.mark() });
+        let before =
+            std::mem::replace(&mut self.reached, Reached { source: last.next, mark: appended.mark() });
         self.unnoted += appended.span.bytes;
         self.body.clear();
         self.parts.clear();
@@ -258,7 +257,8 @@ impl Target {
     /// Makes durable what was appended, notes it, and lets it be dispatched.
     fn note(&mut self) -> Result<(), TargetError> {
         self.appender.log().flush()?;
-        self.journal.places = self.places.save().map_err(failed_at(&Journal::places_path(&self.plan.folder)))?;
+        self.journal.places =
+            self.places.save().map_err(failed_at(&Journal::places_path(&self.plan.folder)))?;
         self.journal.reach(self.reached);
         self.journal.save(&self.plan.folder).map_err(failed_at(&Journal::path(&self.plan.folder)))?;
         self.appender.log().confirm(self.reached.mark);

@@ -75,12 +75,23 @@ impl Group {
 
     /// As [`started`](Self::started), known to a name server.
     pub fn known(settings: &str) -> Self {
+        let mut group = Self::known_at_rest(settings);
+        (0..NODES).for_each(|number| group.start(number));
+        group
+    }
+
+    /// As [`known`](Self::known), of which no node runs yet.
+    pub fn known_at_rest(settings: &str) -> Self {
         let home = own_address();
         let name_server = NameServer::start(home);
         let mut group = Self::at(home, &format!("namesrvAddr={}\n{settings}", name_server.address));
         group.name_server = Some(name_server);
-        (0..NODES).for_each(|number| group.start(number));
         group
+    }
+
+    /// The file of a node's configuration.
+    pub fn configuration(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("n{number}.conf"))
     }
 
     /// Runs `ferrymq raft`, and says what it has printed if it ended well, and else what it complains of.
@@ -133,7 +144,7 @@ impl Group {
             peers.join(";"),
             self.settings,
         );
-        fs::write(self.folder.path().join(format!("n{number}.conf")), text).unwrap();
+        fs::write(self.configuration(number), text).unwrap();
     }
 
     /// Another node, which only knows itself and the first one, and does not run yet.

@@ -5,7 +5,7 @@ import subprocess
 import time
 from typing import Callable, NamedTuple
 
-from harness import answers, decode, differential, examples, migration, mqadmin, pairs, stores
+from harness import answers, decode, differential, examples, migrate, migration, mqadmin, pairs, stores
 from harness.clients import CLIENTS, Driver
 from harness.processes import POLL_S, Failure, wait_until
 from harness.servers import ROUTE_S, ferrymq
@@ -281,6 +281,8 @@ SCENARIOS = [
     Scenario("examples", frozenset(), examples.CLIENTS, examples.run, "the programs of examples/, against `ferrymq dev`"),
     Scenario("stores", frozenset(), ("stop", "kill"), stores.run,
              "a store goes from Apache's broker to ours and back, with all its messages"),
+    Scenario("migrate", frozenset(), migrate.KINDS, migrate.run,
+             "the store of Apache's broker, or of its DLedger nodes, becomes a group of ours, with every message in its place"),
     Scenario("pairs", frozenset(), pairs.PAIRS, pairs.run,
              "a master and its slave, of which one or both are ours: under load, killed and back, with the same log in the end"),
     Scenario("acting-master", frozenset(), ("ferrymq", "apache"), pairs.run_acting,

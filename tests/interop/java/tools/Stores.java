@@ -26,7 +26,9 @@ import org.apache.rocketmq.common.message.MessageQueue;
  * Fills a store and says what is in it, through a client.
  *
  * `fill NAME-SERVER TOPIC ROUND KINDS` sends messages of these kinds (of plain, batch, keyed, big, delayed, transactional) and
- * waits until all of them are in their queues. `read NAME-SERVER TOPIC` prints a line for each message of the topic: queue,
+ * waits until all of them are in their queues; `plain:N` are N of them. `wait NAME-SERVER TOPIC ROUND N` sends N messages that are delayed for
+ * half a minute, and N halves of transactions without a decision; `decide NAME-SERVER TOPIC ROUND COUNT` commits such halves when
+ * it is asked, until the topic has COUNT messages. `read NAME-SERVER TOPIC` prints a line for each message of the topic: queue,
  * offset, place in the log, bytes there, store time, checksum of the stored body, tags, keys, offset id,
  * CRC-32 of the body, separated by tabs.
  * `find NAME-SERVER TOPIC KEY…` prints for each key how many messages have it.
@@ -57,6 +59,8 @@ public final class Stores {
     private static void run(String[] arguments) throws Exception {
         switch (arguments[0]) {
             case "fill" -> fill(arguments[1], arguments[2], arguments[3], arguments[4].split(","));
+            case "wait" -> await(arguments[1], arguments[2], arguments[3], Integer.parseInt(arguments[4]));
+            case "decide" -> decide(arguments[1], arguments[2], arguments[3], Long.parseLong(arguments[4]));
             case "read" -> read(arguments[1], arguments[2]);
             case "find" -> find(arguments[1], arguments[2], Arrays.copyOfRange(arguments, 3, arguments.length));
             case "ordered" -> ordered(arguments[1], arguments[2], arguments[3], Integer.parseInt(arguments[4]));
@@ -94,15 +98,16 @@ public final class Stores {
     }
 
     /** How many of them will be in the topic. */
-    private static int send(TransactionMQProducer producer, String topic, String round, String kind) throws Exception {
-        int count = switch (kind) {
+    private static int send(TransactionMQProducer producer, String topic, String round, String kinds) throws Exception {
+        String kind = kinds.split(":")[0];
+        int count = kind.equals(kinds) ? switch (kind) {
             case "plain" -> 200;
             case "batch" -> 20;
             case "big" -> 8;
             default -> 50;
-        };
+        } : Integer.parseInt(kinds.split(":")[1]);
         for (int number = 0; number < count; number++) {
-            String name = round + "-" + kind + "-" + number;
+            String name = round + "-" + kinds + "-" + number;
             Message message = new Message(topic, name.getBytes(StandardCharsets.UTF_8));
             switch (kind) {
                 case "keyed" -> {
@@ -139,6 +144,55 @@ public final class Stores {
             batch.add(new Message(topic, "batched", (name + "-" + number).getBytes(StandardCharsets.UTF_8)));
         }
         return batch;
+    }
+
+    private static TransactionMQProducer undecided(String nameServer, String round, LocalTransactionState later) throws Exception {
+        TransactionMQProducer producer = new TransactionMQProducer("stores-" + round);
+        producer.setNamesrvAddr(nameServer);
+        producer.setTransactionListener(new TransactionListener() {
+            @Override
+            public LocalTransactionState executeLocalTransaction(Message message, Object number) {
+                return LocalTransactionState.UNKNOW;
+            }
+
+            @Override
+            public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                return later;
+            }
+        });
+        producer.setMqClientApiTimeout(CALL_MS);
+        producer.setSendMsgTimeout(CALL_MS);
+        producer.start();
+        return producer;
+    }
+
+    private static void await(String nameServer, String topic, String round, int count) throws Exception {
+        TransactionMQProducer producer = undecided(nameServer, round, LocalTransactionState.UNKNOW);
+        for (int number = 0; number < count; number++) {
+            producer.sendMessageInTransaction(
+                new Message(topic, (round + "-half-" + number).getBytes(StandardCharsets.UTF_8)), number);
+        }
+        for (int number = 0; number < count; number++) {
+            Message message = new Message(topic, (round + "-delayed-" + number).getBytes(StandardCharsets.UTF_8));
+            message.setDelayTimeLevel(4);
+            producer.send(message);
+        }
+        producer.shutdown();
+    }
+
+    private static void decide(String nameServer, String topic, String round, long wanted) throws Exception {
+        DefaultMQPullConsumer consumer = consumer(nameServer);
+        TransactionMQProducer producer = undecided(nameServer, round, LocalTransactionState.COMMIT_MESSAGE);
+        long deadline = System.currentTimeMillis() + PATIENCE_MS;
+        while (count(consumer, topic) < wanted) {
+            if (System.currentTimeMillis() > deadline) {
+                throw new IllegalStateException(count(consumer, topic) + " messages have come of " + wanted);
+            }
+            // A broker asks whoever it has heard of.
+            producer.getDefaultMQProducerImpl().getMqClientFactory().sendHeartbeatToAllBrokerWithLock();
+            Thread.sleep(POLL_MS);
+        }
+        producer.shutdown();
     }
 
     /** Every second transaction is committed, the others are rolled back. */

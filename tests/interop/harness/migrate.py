@@ -1,0 +1,249 @@
+"""Scenario migrate: Apache's brokers stop, `ferrymq migrate` takes their store to a group of ours, and Apache's client finds every
+message at its queue and offset, with its time, tags and keys. `classic` is one broker's store with messages of every kind, of
+which some still wait; `dledger` are the stores of three DLedger nodes."""
+
+import json
+import re
+import subprocess
+import time
+
+from harness import decode
+from harness.processes import Failure, free_port, wait_until
+from harness.remoting import UPDATE_TOPIC, ask, broker_addresses, route
+from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer, ferrymq
+from harness.stores import ALL_KINDS, CLIENT_S, STOPPED_S, different
+
+TOPIC, GROUP, NAME = "moved", "moved-readers", "broker-moved"
+KINDS = ("classic", "dledger")
+NODES, QUEUES = 3, 4
+UPDATE_GROUP, SEND_BACK, QUERY_OFFSET, UPDATE_OFFSET, MAX_OFFSET, PULL = 200, 36, 14, 15, 30, 11
+# Delayed messages that are still waiting when the broker stops, and halves whose producer has not decided.
+WAITING = 20
+# What the sends of a run come to beside the other kinds.
+MESSAGES = 2000
+MIGRATED_S = 600
+# Columns of Stores.java that are of the place in the log.
+PLACE, ID = 2, 8
+DISK = {"diskMaxUsedSpaceRatio": 95, "diskSpaceCleanForciblyRatio": 99}
+
+
+def run(_servers, kinds, folder):
+    for kind in kinds:
+        started = time.monotonic()
+        try:
+            verdict = {"classic": classic, "dledger": dledger}[kind](folder / kind)
+        except Failure as failure:
+            verdict = str(failure)
+        yield kind, time.monotonic() - started, verdict
+
+
+class Node(Broker):
+    """A node of ours, whose configuration is written before it starts."""
+
+    def write(self):
+        launch, self.launch = self.launch, self._write
+        try:
+            self.start()
+        finally:
+            self.launch = launch
+
+    def _write(self, _command, settings):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.configuration.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+
+    @property
+    def configuration(self):
+        return self.folder / f"{self.name}.conf"
+
+
+class Names:
+    """A name server, and what is asked through it."""
+
+    def __init__(self, name, kind, folder):
+        self.folder, self.server = folder, NameServer(name, kind, folder)
+        self.server.start()
+        self.server.booted()
+
+    def leader(self):
+        return broker_addresses(self.server.address, DEFAULT_TOPIC, NAME).get(0)
+
+    def wait_for_leader(self):
+        wait_until("the broker is routed to", self.leader, ROUTE_S)
+
+    def java(self, command, topic, *arguments):
+        lines = decode.java(self.folder, "Stores", command, self.server.address, topic, *arguments, seconds=CLIENT_S)
+        return [line.removeprefix("> ") for line in lines if line.startswith("> ")]
+
+    def ask(self, code, fields, body=b""):
+        answer = ask(self.leader(), code, fields, body)
+        if answer.code != 0:
+            raise Failure(f"request {code} {fields}: {answer}")
+        return answer.fields
+
+    def make_topic(self):
+        self.ask(UPDATE_TOPIC, {
+            "topic": TOPIC, "defaultTopic": DEFAULT_TOPIC, "readQueueNums": f"{QUEUES}", "writeQueueNums": f"{QUEUES}", "perm": "6",
+            "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false"})
+        wait_until(f"{TOPIC} is routed", lambda: route(self.server.address, TOPIC), ROUTE_S)
+
+    def read(self, topic=TOPIC):
+        """All messages, without where they lie in the log."""
+        wait_until(f"{topic} is routed", lambda: route(self.server.address, topic), ROUTE_S)
+        columns = (line.split("\t") for line in self.java("read", topic))
+        return ["\t".join(value for at, value in enumerate(line) if at not in (PLACE, ID)) for line in columns]
+
+    def consume(self):
+        """A group that has come to other offsets in each queue, has sent back two messages, and given up two."""
+        self.ask(UPDATE_GROUP, {}, json.dumps({
+            "groupName": GROUP, "consumeEnable": True, "consumeBroadcastEnable": True, "retryQueueNums": 1, "retryMaxTimes": 16,
+            "brokerId": 0, "whichBrokerWhenConsumeSlowly": 1}).encode())
+        lines = [line.split("\t") for line in self.java("read", TOPIC)]
+        for number, line in enumerate(lines[:4]):
+            self.ask(SEND_BACK, {
+                "offset": line[PLACE], "group": GROUP, "delayLevel": "-1" if number < 2 else "1", "originMsgId": line[ID],
+                "originTopic": TOPIC, "unitMode": "false", "maxReconsumeTimes": "16"})
+        for queue in range(QUEUES):
+            self.ask(UPDATE_OFFSET, {"consumerGroup": GROUP, "topic": TOPIC, "queueId": f"{queue}", "commitOffset": f"{7 + queue}"})
+        retried = {"topic": f"%RETRY%{GROUP}", "queueId": "0"}
+        wait_until("what was sent back has come", lambda: int(self.ask(MAX_OFFSET, retried)["offset"]) == 2, ROUTE_S)
+
+    def offsets(self):
+        question = {"consumerGroup": GROUP, "topic": TOPIC}
+        return [int(self.ask(QUERY_OFFSET, {**question, "queueId": f"{queue}"})["offset"]) for queue in range(QUEUES)]
+
+
+class Moved:
+    """What was there, to be found again."""
+
+    def __init__(self, names):
+        names.make_topic()
+        names.java("fill", TOPIC, "first", f"{ALL_KINDS},plain:{MESSAGES}")
+        names.consume()
+        self.messages, self.offsets = names.read(), names.offsets()
+        self.retried = names.read(f"%RETRY%{GROUP}")
+
+    def check(self, names):
+        found = names.read()
+        if found != self.messages:
+            raise Failure(different(self.messages, found, "the group has other messages"))
+        if names.offsets() != self.offsets:
+            raise Failure(f"the group is at {names.offsets()}, and was at {self.offsets}")
+        if names.read(f"%RETRY%{GROUP}") != self.retried:
+            raise Failure("other messages are to be tried again")
+        dead = int(names.ask(MAX_OFFSET, {"topic": f"%DLQ%{GROUP}", "queueId": "0"})["offset"])
+        if dead != 2:
+            raise Failure(f"{dead} messages are given up, and were 2")
+        found = names.java("find", TOPIC, "first-all")
+        if found != ["50"]:
+            raise Failure(f"{found} messages are found by a key, not 50")
+
+
+def migrate(stores, nodes, *more):
+    for node in nodes:
+        node.write()
+    command = [ferrymq(), "migrate", "--from", *stores, "--to", *(node.configuration for node in nodes), *more]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=MIGRATED_S)
+    if done.returncode:
+        raise Failure(f"migrate: {done.returncode} {done.stdout}{done.stderr}")
+    for node in nodes:
+        verified = subprocess.run([ferrymq(), "store", "verify", node.folder / "store"], capture_output=True, text=True)
+        if verified.returncode:
+            raise Failure(f"{node.name}: {verified.stdout}{verified.stderr}")
+    return re.search(r"moved .*", done.stdout).group()
+
+
+def our_nodes(names, folder):
+    peers = ";".join(f"n{node}-127.0.0.1:{free_port()}" for node in range(NODES))
+    return [Node(f"n{node}", folder, [names.server], {
+        "brokerClusterName": "cluster-moved", "brokerName": NAME, "enableDLegerCommitLog": "true", "dLegerGroup": NAME,
+        "dLegerPeers": peers, "dLegerSelfId": f"n{node}", "transactionTimeOut": 1000, "transactionCheckInterval": 1000, **DISK},
+        kind="ferrymq") for node in range(NODES)]
+
+
+def serve(nodes, names):
+    for node in nodes:
+        node.start()
+    for node in nodes:
+        node.booted()
+    names.wait_for_leader()
+
+
+def classic(folder):
+    old_names, started = Names("ns-old", "apache", folder), []
+    started.append(old_names.server)
+    try:
+        # Nobody asks the producer before all is moved.
+        old = Broker("old", folder, [old_names.server], {
+            "brokerClusterName": "cluster-moved", "brokerName": NAME, "brokerId": 0, "brokerRole": "ASYNC_MASTER",
+            "transactionTimeOut": 600_000, "transactionCheckInterval": 600_000, **DISK})
+        started.append(old)
+        old.start()
+        old.booted()
+        old_names.wait_for_leader()
+        moved = Moved(old_names)
+        old_names.java("wait", TOPIC, "waiting", f"{WAITING}")
+        if len(old_names.read()) != len(moved.messages):
+            raise Failure("the machine is too slow: what should wait has come before the broker stops")
+        old.process.stop(STOPPED_S)
+
+        names = Names("ns-new", "ferrymq", folder)
+        started.append(names.server)
+        nodes = our_nodes(names, folder)
+        told = migrate([old.folder / "store"], nodes)
+        started += nodes
+        serve(nodes, names)
+        # The producer is back, and says which of its halves count.
+        names.java("decide", TOPIC, "waiting", f"{len(moved.messages) + 2 * WAITING}")
+        came = names.read()
+        bodies = set(came) - set(moved.messages)
+        if len(came) != len(moved.messages) + 2 * WAITING or len(bodies) != 2 * WAITING:
+            raise Failure(f"{len(bodies)} messages have come that had waited, not {2 * WAITING}")
+        before = set(moved.messages)
+        kept = [line for line in came if line in before]
+        if kept != moved.messages:
+            raise Failure(different(moved.messages, kept, "the group has other messages"))
+        moved.messages = came
+        moved.check(names)
+        nodes[0].kill()
+        names.wait_for_leader()
+        return f"ok {len(came)} messages, {told}"
+    finally:
+        for server in reversed(started):
+            if server.process:
+                server.kill()
+
+
+def dledger(folder):
+    old_names, started = Names("ns-old", "apache", folder), []
+    started.append(old_names.server)
+    try:
+        peers = ";".join(f"n{node}-127.0.0.1:{free_port()}" for node in range(NODES))
+        olds = [Broker(f"old-n{node}", folder, [old_names.server], {
+            "brokerClusterName": "cluster-moved", "brokerName": NAME, "enableDLegerCommitLog": "true", "dLegerGroup": NAME,
+            "dLegerPeers": peers, "dLegerSelfId": f"n{node}", **DISK}) for node in range(NODES)]
+        for old in olds:
+            started.append(old)
+            old.start()
+        for old in olds:
+            old.booted()
+        old_names.wait_for_leader()
+        wait_until("all nodes are routed to", lambda: len(broker_addresses(
+            old_names.server.address, DEFAULT_TOPIC, NAME)) == NODES, 2 * ROUTE_S)
+        moved = Moved(old_names)
+        leader = old_names.leader()
+        # The one that leads last knows most.
+        for old in sorted(olds, key=lambda each: each.address == leader):
+            old.process.stop(STOPPED_S)
+
+        names = Names("ns-new", "ferrymq", folder)
+        started.append(names.server)
+        nodes = our_nodes(names, folder)
+        told = migrate([old.folder / "store" for old in olds], nodes)
+        started += nodes
+        serve(nodes, names)
+        moved.check(names)
+        return f"ok {len(moved.messages)} messages, {told}"
+    finally:
+        for server in reversed(started):
+            if server.process:
+                server.kill()
