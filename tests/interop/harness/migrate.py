@@ -27,11 +27,11 @@ PLACE, ID = 2, 8
 DISK = {"diskMaxUsedSpaceRatio": 95, "diskSpaceCleanForciblyRatio": 99}
 
 
-def run(_servers, kinds, folder):
+def run(_servers, kinds, folder, messages=MESSAGES):
     for kind in kinds:
         started = time.monotonic()
         try:
-            verdict = {"classic": classic, "dledger": dledger}[kind](folder / kind)
+            verdict = {"classic": classic, "dledger": dledger}[kind](folder / kind, messages)
         except Failure as failure:
             verdict = str(failure)
         yield kind, time.monotonic() - started, verdict
@@ -115,9 +115,9 @@ class Names:
 class Moved:
     """What was there, to be found again."""
 
-    def __init__(self, names):
+    def __init__(self, names, messages):
         names.make_topic()
-        names.java("fill", TOPIC, "first", f"{ALL_KINDS},plain:{MESSAGES}")
+        names.java("fill", TOPIC, "first", f"{ALL_KINDS},plain:{messages}")
         names.consume()
         self.messages, self.offsets = names.read(), names.offsets()
         self.retried = names.read(f"%RETRY%{GROUP}")
@@ -168,7 +168,7 @@ def serve(nodes, names):
     names.wait_for_leader()
 
 
-def classic(folder):
+def classic(folder, messages):
     old_names, started = Names("ns-old", "apache", folder), []
     started.append(old_names.server)
     try:
@@ -180,7 +180,7 @@ def classic(folder):
         old.start()
         old.booted()
         old_names.wait_for_leader()
-        moved = Moved(old_names)
+        moved = Moved(old_names, messages)
         old_names.java("wait", TOPIC, "waiting", f"{WAITING}")
         if len(old_names.read()) != len(moved.messages):
             raise Failure("the machine is too slow: what should wait has come before the broker stops")
@@ -213,7 +213,7 @@ def classic(folder):
                 server.kill()
 
 
-def dledger(folder):
+def dledger(folder, messages):
     old_names, started = Names("ns-old", "apache", folder), []
     started.append(old_names.server)
     try:
@@ -229,7 +229,7 @@ def dledger(folder):
         old_names.wait_for_leader()
         wait_until("all nodes are routed to", lambda: len(broker_addresses(
             old_names.server.address, DEFAULT_TOPIC, NAME)) == NODES, 2 * ROUTE_S)
-        moved = Moved(old_names)
+        moved = Moved(old_names, messages)
         leader = old_names.leader()
         # The one that leads last knows most.
         for old in sorted(olds, key=lambda each: each.address == leader):
