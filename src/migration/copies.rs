@@ -5,6 +5,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
 use super::journal::Journal;
 use super::source::list;
 
@@ -56,7 +59,9 @@ fn copy_file(from: &Path, to: &Path, show: &mut dyn FnMut(u64)) -> io::Result<()
     let bytes = from.metadata()?.len();
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut at = 0;
-    while at < bytes {
+    while let Some(next) = next_data(&from, at)?.filter(|next| *next < bytes) {
+        show(next - at);
+        at = next;
         let count = usize::try_from(bytes - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
         let read = chunk.get_mut(..count).unwrap_or_default();
         from.read_exact_at(read, at)?;
@@ -66,6 +71,18 @@ fn copy_file(from: &Path, to: &Path, show: &mut dyn FnMut(u64)) -> io::Result<()
         at += count as u64;
         show(count as u64);
     }
+    show(bytes.saturating_sub(at));
     to.set_len(bytes)?;
     to.sync_all()
+}
+
+/// Where there is something again; `None`: nowhere.
+fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    match rustix::fs::seek(file, SeekFrom::Data(at)) {
+        Ok(next) => Ok(Some(next)),
+        Err(Errno::NXIO) => Ok(None),
+        // Not every file system knows.
+        Err(Errno::INVAL) => Ok(Some(at)),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -361,8 +361,10 @@ fn choose(
     ending: Ending,
     log_begin: LogOffset,
 ) -> Result<(Source, Belongings), MigrationError> {
-    let mut best: Option<((i64, i64), (i64, i64), Source, Belongings)> = None;
+    let mut best: Option<([(i64, i64); 2], Source, Belongings)> = None;
     for folder in from {
+        // Who goes on later may stand elsewhere.
+        let folder = &folder.canonicalize().unwrap_or_else(|_| folder.clone());
         let source = Source::open(folder, segment_bytes, ending)?;
         let belongings = Belongings::load(folder, source.was_cut_off()?, log_begin)?;
         let reach = match source.ledger() {
@@ -370,12 +372,12 @@ fn choose(
             Some(ledger) if ending.with_tail => ledger.last().map_err(SourceError::from)?,
             other => (0, other.map_or(0, ledger::Ledger::committed)),
         };
-        let age = belongings.age();
-        if best.as_ref().is_none_or(|(known, known_age, ..)| (reach, age) > (*known, *known_age)) {
-            best = Some((reach, age, source, belongings));
+        let merits = [reach, belongings.age()];
+        if best.as_ref().is_none_or(|(known, ..)| merits > *known) {
+            best = Some((merits, source, belongings));
         }
     }
-    let (_, _, source, belongings) = best.ok_or_else(|| SourceError::NoStore(PathBuf::new()))?;
+    let (_, source, belongings) = best.ok_or_else(|| SourceError::NoStore(PathBuf::new()))?;
     Ok((source, belongings))
 }
 

@@ -1,6 +1,6 @@
 //! What there is to move, and what cannot be: all of the source is read once before anything is written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ferrymq_proto::name::{SystemTopic, TIMER_TOPIC, TopicName};
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
@@ -135,9 +135,10 @@ impl Survey {
         let start = source.start();
         let mut survey = Self { start, end: start, ..Self::default() };
         let ends = source.queue_ends()?;
+        let with_queues: HashSet<String> = ends.iter().map(|end| end.topic.to_string()).collect();
         let mut records = source.records(start)?;
         while let Some(found) = records.next_record()? {
-            survey.add(&found, tables, &ends, limits);
+            survey.add(&found, tables, &with_queues, limits);
             show((found.next.0 - start.0).unsigned_abs());
         }
         survey.end = records.position();
@@ -150,7 +151,7 @@ impl Survey {
         Ok(survey)
     }
 
-    fn add(&mut self, found: &Found<'_>, tables: &Tables, ends: &[QueueEnd], limits: Limits) {
+    fn add(&mut self, found: &Found<'_>, tables: &Tables, with_queues: &HashSet<String>, limits: Limits) {
         let Ok((record, bytes)) = Record::decode(found.bytes) else {
             self.left_out.unreadable += 1;
             return;
@@ -177,7 +178,7 @@ impl Survey {
             };
             let is_known = tables.topics().find(record.topic).is_some()
                 || name.is_system()
-                || ends.iter().any(|end| end.topic == name);
+                || with_queues.contains(record.topic);
             let topic = Topic { name, is_kept: is_known, queues: BTreeMap::new() };
             self.topics.insert(record.topic.to_owned(), topic);
         }
