@@ -354,6 +354,9 @@ impl Migration {
     }
 }
 
+/// How much a node has: of its log, and then of what was consumed. More comes later.
+type Merits = [(i64, i64); 2];
+
 /// Opens the source, or of several nodes the one that has most.
 fn choose(
     from: &[PathBuf],
@@ -361,7 +364,7 @@ fn choose(
     ending: Ending,
     log_begin: LogOffset,
 ) -> Result<(Source, Belongings), MigrationError> {
-    let mut best: Option<([(i64, i64); 2], Source, Belongings)> = None;
+    let mut best: Option<(Merits, Source, Belongings)> = None;
     for folder in from {
         // Who goes on later may stand elsewhere.
         let folder = &folder.canonicalize().unwrap_or_else(|_| folder.clone());
