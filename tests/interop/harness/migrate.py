@@ -156,7 +156,7 @@ def our_nodes(names, folder):
     peers = ";".join(f"n{node}-127.0.0.1:{free_port()}" for node in range(NODES))
     return [Node(f"n{node}", folder, [names.server], {
         "brokerClusterName": "cluster-moved", "brokerName": NAME, "enableDLegerCommitLog": "true", "dLegerGroup": NAME,
-        "dLegerPeers": peers, "dLegerSelfId": f"n{node}", "transactionTimeOut": 1000, "transactionCheckInterval": 1000, **DISK},
+        "dLegerPeers": peers, "dLegerSelfId": f"n{node}", "transactionTimeOut": 1000, "transactionCheckInterval": 5000, **DISK},
         kind="ferrymq") for node in range(NODES)]
 
 
