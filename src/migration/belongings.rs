@@ -9,7 +9,7 @@ use ferrymq_proto::position::{LogOffset, QueueOffset};
 use super::source::list;
 use crate::services::delays::timers::place::Place;
 use crate::state::files::{ConfigFolder, FileError, Note};
-use crate::state::{Command, Register, Tables};
+use crate::state::{Command, Group, OffsetChange, QueueLine, Register, Stamp, Tables, Topic};
 
 /// Files of Apache's broker that have no place in a group of ours, and what they are.
 const NOT_MOVED: [(&str, &str); 5] = [
@@ -47,10 +47,40 @@ impl Belongings {
         Ok(Self { tables, notes: loaded.notes, not_moved: not_moved(&config) })
     }
 
-    /// A number that grows as groups consume: of two copies, the newer one has the larger.
+    /// Numbers that grow as topics and groups are changed: of two copies, the newer one has the larger.
     pub fn age(&self) -> (i64, i64) {
-        let version = self.tables.offsets().version();
-        (version.counter, version.timestamp.0)
+        (self.tables.topics().version().counter, self.tables.groups().version().counter)
+    }
+
+    /// Takes over what another node of the same DLedger group knows more. There only the leader knows everything, the others ask
+    /// it every ten seconds, and no version tells whose offsets are newer. So the farthest ones count: groups do not go back.
+    pub fn lay_over(&mut self, other: &Tables) {
+        // No clock: whoever goes on later must come to the same tables.
+        let newest =
+            |tables: &Tables| tables.topics().version().timestamp.max(tables.offsets().version().timestamp);
+        let stamp = Stamp { at: newest(&self.tables).max(newest(other)), term: 0 };
+        let topics = other.topics().iter().map(|(name, config)| Topic::new(name.clone(), (**config).clone()));
+        let topics = Command::CreateTopics { topics: topics.collect(), stamp };
+        let groups = other.groups().iter().map(|(name, config)| Group::new(name.clone(), (**config).clone()));
+        let groups = Command::CreateGroups { groups: groups.collect(), stamp };
+        let mut changes = Vec::new();
+        for (group, topic, lines) in other.offsets().iter() {
+            let known =
+                |line: &QueueLine| self.tables.offsets().find(group.as_str(), topic.as_str(), line.queue);
+            let queues: Vec<_> = lines
+                .iter()
+                .filter(|line| known(line).is_none_or(|known| known < line.next))
+                .copied()
+                .collect();
+            changes.push(OffsetChange { group: group.clone(), topic: topic.clone(), queues });
+        }
+        let progress = self.tables.progress();
+        let delay =
+            other.progress().delays().filter(|(level, next)| progress.delay(*level) < *next).collect();
+        let advance = Command::Advance { delay, registers: Vec::new() };
+        for command in [topics, groups, Command::CommitOffsets { changes, stamp }, advance] {
+            self.tables.apply(command);
+        }
     }
 }
 

@@ -354,7 +354,7 @@ impl Migration {
     }
 }
 
-/// How much a node has: of its log, and then of what was consumed. More comes later.
+/// How much a node has: of its log, and then of its tables. More comes later.
 type Merits = [(i64, i64); 2];
 
 /// Opens the source, or of several nodes the one that has most.
@@ -376,9 +376,19 @@ fn choose(
             other => (0, other.map_or(0, ledger::Ledger::committed)),
         };
         let merits = [reach, belongings.age()];
-        if best.as_ref().is_none_or(|(known, ..)| merits > *known) {
-            best = Some((merits, source, belongings));
-        }
+        best = Some(match best.take() {
+            Some((known, best_source, mut best_belongings)) if known >= merits => {
+                best_belongings.lay_over(&belongings.tables);
+                (known, best_source, best_belongings)
+            }
+            other => {
+                let mut belongings = belongings;
+                if let Some((_, _, other)) = other {
+                    belongings.lay_over(&other.tables);
+                }
+                (merits, source, belongings)
+            }
+        });
     }
     let (_, source, belongings) = best.ok_or_else(|| SourceError::NoStore(PathBuf::new()))?;
     Ok((source, belongings))

@@ -10,6 +10,7 @@ use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::{NewRecord, Record, SysFlag, TransactionState, stamp};
 use tempfile::TempDir;
 
+use super::belongings::Belongings;
 use super::ledger::LedgerError;
 use super::places::Places;
 use super::source::{Ending, Source, SourceError};
@@ -247,6 +248,29 @@ impl Node {
         let end = records.position();
         Ok((found, source.entries_behind(end)?))
     }
+}
+
+#[test]
+fn of_several_nodes_the_farthest_offsets_count() {
+    let config = |offsets: &str, topic: &str, delays: &str| {
+        let folder = TempDir::new().unwrap();
+        let config = folder.path().join("config");
+        fs::create_dir_all(&config).unwrap();
+        let topics = format!(r#"{{"topicConfigTable":{{"{topic}":{{"topicName":"{topic}","perm":6}}}}}}"#);
+        fs::write(config.join("topics.json"), topics).unwrap();
+        fs::write(config.join("consumerOffset.json"), format!(r#"{{"offsetTable":{{{offsets}}}}}"#)).unwrap();
+        fs::write(config.join("delayOffset.json"), format!(r#"{{"offsetTable":{{{delays}}}}}"#)).unwrap();
+        Belongings::load(folder.path(), false, LogOffset(0)).unwrap()
+    };
+    let mut one = config(r#""a@g":{0:7,1:3},"a@h":{0:1}"#, "a", "1:5,2:6");
+    let other = config(r#""a@g":{0:6,1:4,2:5}"#, "b", "1:7,2:1,3:2");
+    one.lay_over(&other.tables);
+    let offset = |group, queue| one.tables.offsets().find(group, "a", QueueId(queue)).map(|offset| offset.0);
+    assert_eq!([0, 1, 2].map(|queue| offset("g", queue)), [Some(7), Some(4), Some(5)]);
+    assert_eq!(offset("h", 0), Some(1));
+    assert_eq!(["a", "b"].map(|topic| one.tables.topics().find(topic).is_some()), [true, true]);
+    let delays: Vec<_> = one.tables.progress().delays().map(|(level, next)| (level.0, next.0)).collect();
+    assert_eq!(delays, [(1, 7), (2, 6), (3, 2)]);
 }
 
 #[test]

@@ -188,7 +188,8 @@ public final class Stores {
             if (System.currentTimeMillis() > deadline) {
                 throw new IllegalStateException(count(consumer, topic) + " messages have come of " + wanted);
             }
-            // A broker asks whoever it has heard of.
+            // A broker asks whoever it has heard of, and this producer sends nothing by which it would find the broker.
+            producer.getDefaultMQProducerImpl().getMqClientFactory().updateTopicRouteInfoFromNameServer(topic);
             producer.getDefaultMQProducerImpl().getMqClientFactory().sendHeartbeatToAllBrokerWithLock();
             Thread.sleep(POLL_MS);
         }
