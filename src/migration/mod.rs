@@ -284,15 +284,19 @@ impl Migration {
         let from = target.reached();
         let total = (self.survey.end.0 - from.0).max(0).unsigned_abs();
         watcher.begins("moving", total);
-        let moved = self.move_records(&mut target, from, watcher);
+        let moved = self.move_records(&mut target, from, watcher).and_then(|()| self.finish(target));
         watcher.ends();
-        moved?;
+        self.journal = moved?;
+        self.journal.copies = 1;
+        self.journal.save(&folder).map_err(failed_at(&folder))
+    }
+
+    /// Ends the new store in order, if it is a copy of what the source is now.
+    fn finish(&self, target: Target) -> Result<Journal, MigrationError> {
         if self.source.fingerprint()? != self.journal.fingerprint {
             return Err(MigrationError::Changed(self.source.folder.clone()));
         }
-        self.journal = target.finish(&self.survey.ends())?;
-        self.journal.copies = 1;
-        self.journal.save(&folder).map_err(failed_at(&folder))
+        Ok(target.finish(&self.survey.ends())?)
     }
 
     fn move_records(
