@@ -102,7 +102,7 @@ fn print_shows_all_keys_and_their_origins() {
     ] {
         assert!(lines.contains(&line), "{line} is not in\n{}", printed.output);
     }
-    assert!(lines.is_sorted() && lines.len() == 44, "{}", printed.output);
+    assert!(lines.is_sorted() && lines.len() == 45, "{}", printed.output);
 
     let command = ["namesrv", "-c", "apache-written.conf", "-p", "--origin"];
     let printed = outcome(ferrymq(&[&command, &set[..]].concat()).env("FERRYMQ_NAMESRV_LISTEN_PORT", "7"));
