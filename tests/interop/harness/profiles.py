@@ -74,8 +74,11 @@ class Deployment:
         """The one that takes messages, as the name server knows it."""
         if len(self.nodes) == 1:
             return self.nodes[0]
-        address = self._addresses().get(0)
+        address = self.leader_address()
         return next((node for node in self.nodes if node.address == address), self.nodes[0])
+
+    def leader_address(self):
+        return self._addresses().get(0)
 
     def _addresses(self):
         # A broker that does not make topics by itself has no default topic; one named after the broker, all have.
@@ -83,7 +86,7 @@ class Deployment:
 
     def has_leader(self):
         """Whether the name server leads to one that runs."""
-        address = self._addresses().get(0)
+        address = self.leader_address()
         return any(node.address == address and node.alive() for node in self.nodes)
 
     def start(self):

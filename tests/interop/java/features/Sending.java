@@ -60,7 +60,7 @@ final class Sending {
             Check.equal("key", "key-" + text.split(" ")[1], message.getKeys());
             Check.equal("tag", "tag-" + Integer.parseInt(text.split(" ")[1]) % 3, message.getTags());
             Check.equal("topic", topic, message.getTopic());
-            Check.equal("store host", trial.place.broker(), hostOf(message.getStoreHost()));
+            Check.equal("store host", trial.place.broker(), trial.place.behindDoor(hostOf(message.getStoreHost())));
             Check.that("born before stored", message.getBornTimestamp() > 0 && message.getStoreTimestamp() > 0);
         }
         trial.awaitAllConsumed(trial.group(), topic);
@@ -88,7 +88,7 @@ final class Sending {
             Check.equal("region", "DefaultRegion", result.getRegionId());
             Check.that("trace is on", result.isTraceOn());
             Check.equal("store host in the id", trial.place.broker(),
-                hostOf(MessageDecoder.decodeMessageId(result.getOffsetMsgId()).getAddress()));
+                trial.place.behindDoor(hostOf(MessageDecoder.decodeMessageId(result.getOffsetMsgId()).getAddress())));
             Check.that("ids differ", ids.add(result.getMsgId()) && ids.add(result.getOffsetMsgId()));
             trial.note(number == 0 ? "transaction id " + result.getTransactionId() : "");
             Check.equal("the message by its id", "message " + number, Inbox.text(
@@ -265,7 +265,7 @@ final class Sending {
         trial.onClose(producer::shutdown);
         SendResult result = Trial.send(producer, new Message(topic, Trial.bytes("by port - 2")));
         Check.equal("store host is the main port", trial.place.broker(),
-            hostOf(MessageDecoder.decodeMessageId(result.getOffsetMsgId()).getAddress()));
+            trial.place.behindDoor(hostOf(MessageDecoder.decodeMessageId(result.getOffsetMsgId()).getAddress())));
         exactly(trial, topic, List.of("by port - 2"));
     }
 

@@ -53,7 +53,7 @@ final class Tracing {
         String[] fields = records.get(0);
         Check.equal("region, group, topic", List.of("DefaultRegion", trial.own("producer"), topic), List.of(fields[2], fields[3], fields[4]));
         Check.equal("id, tag, key", List.of(result.getMsgId(), "tag", "key"), List.of(fields[5], fields[6], fields[7]));
-        Check.equal("store host", trial.place.broker(), fields[8]);
+        Check.equal("store host", trial.place.broker(), trial.place.behindDoor(fields[8]));
         Check.equal("length of the body", "6", fields[9]);
         Check.equal("offset id", result.getOffsetMsgId(), fields[12]);
         Check.equal("success", "true", fields[13]);

@@ -142,7 +142,7 @@ final class Administration {
         Check.equal("name", trial.place.brokerName(), config.getProperty("brokerName"));
         Check.equal("cluster", trial.place.cluster(), config.getProperty("brokerClusterName"));
         Check.equal("id", "0", config.getProperty("brokerId"));
-        Check.equal("port", broker.split(":")[1], config.getProperty("listenPort"));
+        Check.equal("address", broker, trial.place.behindDoor(config.getProperty("brokerIP1") + ":" + config.getProperty("listenPort")));
         for (String key : List.of("brokerIP1", "namesrvAddr", "brokerPermission", "defaultTopicQueueNums", "autoCreateTopicEnable",
                 "autoCreateSubscriptionGroup", "messageDelayLevel", "storePathRootDir", "fileReservedTime", "deleteWhen", "flushDiskType",
                 "brokerRole", "maxMessageSize", "traceTopicEnable", "msgTraceTopicName")) {
@@ -315,7 +315,8 @@ final class Administration {
         Check.that("the producer", trial.admin().getAllProducerInfo(broker).getData().containsKey(trial.own("producer")));
         var cluster = trial.admin().examineBrokerClusterInfo();
         Check.equal("brokers of the cluster", Set.of(trial.place.brokerName()), cluster.getClusterAddrTable().get(trial.place.cluster()));
-        Check.equal("address", broker, cluster.getBrokerAddrTable().get(trial.place.brokerName()).getBrokerAddrs().get(0L));
+        String leader = cluster.getBrokerAddrTable().get(trial.place.brokerName()).getBrokerAddrs().get(0L);
+        Check.equal("address", broker, trial.place.behindDoor(leader));
         Check.that("all topics", trial.admin().fetchAllTopicList().getTopicList().contains(topic));
     }
 
