@@ -16,9 +16,12 @@ AWAY_S = 1
 LOST = re.compile(r"are missing [1-9]|lost|crossed|out of order|reordered")
 CHUNK = 1 << 16
 PATIENCE_S = 2
+# Before the second try; each one waits longer. Go's client asks for routes every 30 s.
+PAUSE_S = 4
 
 # Not tried while leaders are killed, and why.
 LEFT_OUT = {
+    "pull-queue": "a pull at the end of a queue stays for 20 s, and Go's client waits 30 s for an answer though the connection has broken",
     "rebalance-orderly-join-and-die": "the dead keeps its locks for a minute from when a leader last knew it alive, and each leader begins anew",
     "transaction-too-many-checks": "counts the times a producer is asked, and a question that nobody answers is not asked again, as with Apache",
 }

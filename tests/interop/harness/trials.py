@@ -42,6 +42,7 @@ class Trial(NamedTuple):
     feature: object
     client: str
     tries: int = 1
+    not_before: float = 0
 
     @property
     def name(self):
@@ -119,7 +120,8 @@ class Round:
 
     def _begin_more(self):
         for trial in list(self.waiting):
-            if self.deployment.profile in ALL_AT_ONCE or self._has_room(trial.client):
+            is_due = time.monotonic() >= trial.not_before
+            if is_due and (self.deployment.profile in ALL_AT_ONCE or self._has_room(trial.client)):
                 self.waiting.remove(trial)
                 self.began[trial.client, trial.name] = trial, time.monotonic()
                 self.drivers[trial.client].tell("run", trial.feature.name, trial.name)
@@ -145,7 +147,8 @@ class Round:
         is_over = verdict.startswith("ok") or not self.killing or not self.drivers[client].process.alive()
         if not is_over and failovers.may_try_again(trial.tries, verdict):
             print(f"{name} {client}: again, it {verdict}", flush=True)
-            self.waiting.append(trial._replace(tries=trial.tries + 1))
+            pause_s = failovers.PAUSE_S * trial.tries
+            self.waiting.append(trial._replace(tries=trial.tries + 1, not_before=time.monotonic() + pause_s))
         else:
             yield trial.feature.name, client, self.deployment.kind, time.monotonic() - began, verdict
 
