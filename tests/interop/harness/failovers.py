@@ -19,12 +19,16 @@ PATIENCE_S = 2
 # Before the second try; each one waits longer. Go's client asks for routes every 30 s.
 PAUSE_S = 4
 
-# Not tried while leaders are killed, and why.
+# Not tried while leaders are killed, by all clients or by one, and why.
 LEFT_OUT = {
-    "pull-queue": "a pull at the end of a queue stays for 20 s, and Go's client waits 30 s for an answer though the connection has broken",
+    "pull-queue go": "a pull at the end of a queue stays for 20 s, and Go's client waits 30 s for an answer though the connection has broken",
     "rebalance-orderly-join-and-die": "the dead keeps its locks for a minute from when a leader last knew it alive, and each leader begins anew",
     "transaction-too-many-checks": "counts the times a producer is asked, and a question that nobody answers is not asked again, as with Apache",
 }
+
+
+def is_tried(feature, client):
+    return feature not in LEFT_OUT and f"{feature} {client}" not in LEFT_OUT
 
 
 def may_try_again(tries, why):

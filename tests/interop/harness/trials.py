@@ -56,7 +56,7 @@ def run(kind, trials, folder, is_recording, kill_every_s=None):
         if kill_every_s:
             if profile in KILLED_ANYHOW:
                 continue
-            of_profile = [trial for trial in of_profile if trial.feature.name not in failovers.LEFT_OUT]
+            of_profile = [trial for trial in of_profile if failovers.is_tried(trial.feature.name, trial.client)]
         if not of_profile:
             continue
         deployment = Deployment(kind, profile, folder / profile)
