@@ -258,7 +258,11 @@ fn copy_folder(from: &Path, to: &Path) {
         if entry.file_type().expect("a type").is_dir() {
             copy_folder(&entry.path(), &target);
         } else {
-            std::fs::copy(entry.path(), target).expect("a copy");
+            match std::fs::copy(entry.path(), target) {
+                // It has taken the place of another file meanwhile. A crash before that leaves the other one.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.expect("a copy")),
+            }
         }
     }
 }
