@@ -27,6 +27,7 @@ class Scenario(NamedTuple):
     clients: tuple
     run: Callable  # (servers, clients, folder) → yields (client, seconds, verdict); who passed has a verdict beginning "ok"
     what: str
+    brief: tuple = ()  # with --brief, these clients alone
 
 
 class Crowd:
@@ -284,9 +285,11 @@ SCENARIOS = [
     Scenario("migrate", frozenset(), migrate.KINDS, migrate.run,
              "the store of Apache's broker, or of its DLedger nodes, becomes a group of ours, with every message in its place"),
     Scenario("pairs", frozenset(), pairs.PAIRS, pairs.run,
-             "a master and its slave, of which one or both are ours: under load, killed and back, with the same log in the end"),
+             "a master and its slave, of which one or both are ours: under load, killed and back, with the same log in the end",
+             ("ours-ours-sync", "ours-apache-async", "apache-ours-sync")),
     Scenario("acting-master", frozenset(), ("ferrymq", "apache"), pairs.run_acting,
-             "a slave in its dead master's place serves consumers, in order as well"),
+             "a slave in its dead master's place serves consumers, in order as well", ("ferrymq",)),
     Scenario("migration", frozenset(), migration.MODES, migration.run,
-             "from Apache's broker to ours and back under live traffic: in one folder, and by slaves that are promoted"),
+             "from Apache's broker to ours and back under live traffic: in one folder, and by slaves that are promoted",
+             ("sync",)),
 ]
