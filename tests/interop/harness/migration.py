@@ -103,6 +103,9 @@ def by_slaves(stack, folder, mode, messages):
         before = tables(master)
         wait_until("the slave has the tables", lambda: tables(slave) == before, ROUTE_S)
         application.ask("hold")
+        # A master that does not wait may lose what is sent now, but what is held must be there to come.
+        held = end_of_log(master)
+        wait_until(f"{slave.name} has what is held", lambda: end_of_log(slave) >= held, ROUTE_S)
         if mode == "sync":
             wait_until(f"{slave.name} knows that it is waited for", lambda: knows_its_master(slave), ROUTE_S)
         master.kill()

@@ -13,7 +13,7 @@ sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 
 from harness.remoting import UPDATE_TOPIC, ask, route
 from rocketmq.client import Message, Producer, PushConsumer, RecvMessage, SendStatus
-from rocketmq.exceptions import ProducerSendOrderlyFailed
+from rocketmq.exceptions import ProducerSendOrderlyFailed, ProducerSendSyncFailed
 from rocketmq.ffi import _CConsumeStatus as ConsumeStatus, dll
 
 PATIENCE_S = 90
@@ -91,12 +91,16 @@ class Inbox:
 
 
 def send_orderly(producer, message, order):
-    """While its own heartbeat is just making the connection, the client fails such a send at once, four times in 0.1 ms."""
+    return _once_connected(lambda: producer.send_orderly(message, order))
+
+
+def _once_connected(send):
+    """While its own heartbeat is just making the connection, the client fails a send at once, four times in 0.1 ms."""
     until = time.monotonic() + CONNECTED_S
     while True:
         try:
-            return producer.send_orderly(message, order)
-        except ProducerSendOrderlyFailed as problem:
+            return send()
+        except (ProducerSendOrderlyFailed, ProducerSendSyncFailed) as problem:
             if "No route info" not in str(problem) or time.monotonic() > until:
                 raise
         time.sleep(POLL_S)
@@ -195,7 +199,7 @@ def message(topic, body, tags=None, keys=None):
 
 
 def send(producer, message_):
-    result = producer.send_sync(message_)
+    result = _once_connected(lambda: producer.send_sync(message_))
     equal("status", SendStatus.OK, result.status)
     return result
 
