@@ -25,7 +25,7 @@ SETTINGS_OF_JAVA = {
     "useEpollNativeSelector", "writeBufferHighWaterMark", "writeBufferLowWaterMark",
 }
 # Settings of ferrymq's own.
-SETTINGS_OF_FERRYMQ = {"connectionsMax", "connectionsPerAddressMax", "frameBytesMax", "heldBytesMax"}
+SETTINGS_OF_FERRYMQ = {"connectionsMax", "connectionsPerAddressMax", "frameBytesMax", "heldBytesMax", "logFilter"}
 # Settings whose values are the process's own.
 SETTINGS_OF_PROCESS = {"listenPort", "kvConfigPath", "configStorePath", "rocketmqHome"}
 

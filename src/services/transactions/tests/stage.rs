@@ -261,7 +261,9 @@ fn copy_folder(from: &Path, to: &Path) {
             match std::fs::copy(entry.path(), target) {
                 // It has taken the place of another file meanwhile. A crash before that leaves the other one.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                copied => drop(copied.expect("a copy")),
+                copied => {
+                    copied.expect("a copy");
+                }
             }
         }
     }
