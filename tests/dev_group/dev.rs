@@ -78,8 +78,9 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        // Its children end with it.
-        let _ = self.child.kill();
+        // It ends its children, and removes its folder.
+        let id = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         let _ = self.child.wait();
     }
 }

@@ -4,6 +4,7 @@
 //! One that ended comes back by itself after a while.
 
 mod children;
+mod folder;
 mod plan;
 pub mod record;
 
@@ -89,17 +90,18 @@ async fn serve(arguments: &Arguments, began: Instant) -> Result<(), Failure> {
         _ = signals.next() => {}
     }
     record::remove();
-    plan.clean_up();
+    plan.folder.clean_up();
     outcome
 }
 
 /// Starts everything, and then watches it. Returns only with a failure.
 async fn play(plan: &Plan, children: &mut Children, began: Instant) -> Result<(), Failure> {
     let name_server =
-        Child::start(children::NAME_SERVER, plan.name_server_arguments(), &plan.folder, START_MAX).await?;
+        Child::start(children::NAME_SERVER, plan.name_server_arguments(), &plan.folder.path, START_MAX)
+            .await?;
     children.add(name_server);
     for node in &plan.nodes {
-        children.add_starting(&node.name, plan.node_arguments(node), &plan.folder)?;
+        children.add_starting(&node.name, plan.node_arguments(node), &plan.folder.path)?;
     }
     children.all_ready(START_MAX).await?;
     let remote = Remote::at(&plan.name_server);
@@ -116,7 +118,7 @@ async fn first_leader(plan: &Plan, remote: &Remote) -> Result<String, Failure> {
             return Ok(leader);
         }
         if Instant::now() > until {
-            let folder = plan.folder.display();
+            let folder = plan.folder.path.display();
             return Err(Failure::operation(format!(
                 "no node came to lead within {START_MAX:?}; see the logs in {folder}"
             )));
@@ -152,7 +154,7 @@ async fn watch(plan: &Plan, children: &mut Children, remote: &Remote, first: Str
         for name in children.due(Instant::now()) {
             let Some(node) = plan.nodes.iter().find(|node| node.name == name) else { continue };
             super::print(&format!("{name} starts again\n"));
-            children.add_starting(&name, plan.node_arguments(node), &plan.folder)?;
+            children.add_starting(&name, plan.node_arguments(node), &plan.folder.path)?;
             record::write(plan, children)?;
         }
         let now = leader(plan, remote).await.filter(|name| !children.is_away(name));
@@ -168,8 +170,8 @@ async fn watch(plan: &Plan, children: &mut Children, remote: &Remote, first: Str
 
 fn welcome(plan: &Plan, leader: &str, began: Instant) -> String {
     let seconds = began.elapsed().as_secs_f64();
-    let place = if plan.is_kept {
-        format!("data in {}", plan.folder.display())
+    let place = if plan.folder.is_kept() {
+        format!("data in {}", plan.folder.path.display())
     } else {
         "in memory, for development; the data is gone at the end".to_owned()
     };

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Arguments;
+use super::folder::Folder;
 use crate::cli::remote::Failure;
 use crate::cli::server::cannot_listen;
 
@@ -25,8 +26,7 @@ const SINGLE: &str = "broker-a";
 
 #[derive(Debug)]
 pub struct Plan {
-    pub folder: PathBuf,
-    pub is_kept: bool,
+    pub folder: Folder,
     pub name_server: String,
     pub group: &'static str,
     pub nodes: Vec<PlannedNode>,
@@ -78,14 +78,13 @@ impl Plan {
             }
         }
         check_free(name_server_port)?;
-        let (folder, is_kept) = folder(arguments)?;
+        let folder = folder(arguments)?;
         let nodes = numbers.into_iter().enumerate().map(|(number, (port, raft_port, http_port))| {
             let name = format!("n{number}");
-            let configuration = folder.join(format!("{name}.conf"));
+            let configuration = folder.path.join(format!("{name}.conf"));
             PlannedNode { name, port, raft_port, http_port, configuration }
         });
         let plan = Self {
-            is_kept,
             name_server: format!("127.0.0.1:{name_server_port}"),
             group: if is_raft { GROUP } else { SINGLE },
             nodes: nodes.collect(),
@@ -96,7 +95,7 @@ impl Plan {
     }
 
     fn unusable(&self, error: &std::io::Error) -> Failure {
-        Failure::operation(format!("the folder {} cannot be used: {error}", self.folder.display()))
+        Failure::operation(format!("the folder {} cannot be used: {error}", self.folder.path.display()))
     }
 
     fn write(&self) -> std::io::Result<()> {
@@ -104,9 +103,9 @@ impl Plan {
             fs::write(&node.configuration, self.configuration(node))?;
         }
         let port = self.name_server.rsplit(':').next().unwrap_or_default();
-        let table = self.folder.join("kvConfig.json");
+        let table = self.folder.path.join("kvConfig.json");
         fs::write(
-            self.folder.join("namesrv.conf"),
+            self.folder.path.join("namesrv.conf"),
             format!("listenPort={port}\nbindAddress=127.0.0.1\nkvConfigPath={}\n", escaped(&table)),
         )
     }
@@ -115,7 +114,7 @@ impl Plan {
     fn configuration(&self, node: &PlannedNode) -> String {
         let (group, name_server, port, http_port) =
             (self.group, &self.name_server, node.port, node.http_port);
-        let store = self.folder.join("store").join(&node.name);
+        let store = self.folder.path.join("store").join(&node.name);
         let mut text = format!(
             "brokerClusterName=DefaultCluster\nbrokerName={group}\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\n\
              listenPort={port}\nnamesrvAddr={name_server}\nstorePathRootDir={}\nmappedFileSizeCommitLog={SEGMENT_BYTES}\n\
@@ -136,19 +135,12 @@ impl Plan {
     }
 
     pub fn name_server_arguments(&self) -> Vec<String> {
-        let file = self.folder.join("namesrv.conf");
+        let file = self.folder.path.join("namesrv.conf");
         vec!["namesrv".into(), "-c".into(), file.display().to_string()]
     }
 
     pub fn node_arguments(&self, node: &PlannedNode) -> Vec<String> {
         vec!["broker".into(), "-c".into(), node.configuration.display().to_string()]
-    }
-
-    pub fn clean_up(&self) {
-        if !self.is_kept {
-            // What is left in memory goes with the next start of the machine.
-            let _ = fs::remove_dir_all(&self.folder);
-        }
     }
 }
 
@@ -157,20 +149,8 @@ fn escaped(path: &Path) -> String {
     path.display().to_string().replace('\\', "\\\\")
 }
 
-fn folder(arguments: &Arguments) -> Result<(PathBuf, bool), Failure> {
-    let failed = |folder: &Path, error: std::io::Error| {
-        Failure::operation(format!("the folder {} cannot be made: {error}", folder.display()))
-    };
-    if let Some(folder) = &arguments.dir {
-        fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
-        return Ok((fs::canonicalize(folder).map_err(|error| failed(folder, error))?, true));
-    }
-    // A file system in memory, where there is one.
-    let memory = PathBuf::from("/dev/shm");
-    let above = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    let folder = above.join(format!("ferrymq-dev-{}", std::process::id()));
-    fs::create_dir(&folder).map_err(|error| failed(&folder, error))?;
-    Ok((folder, false))
+fn folder(arguments: &Arguments) -> Result<Folder, Failure> {
+    arguments.dir.as_deref().map_or_else(Folder::passing, Folder::named)
 }
 
 /// Ports that are free now, from the first one on that is this process's own among those that the system does not give away: so

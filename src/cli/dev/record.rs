@@ -43,7 +43,7 @@ pub fn write(plan: &Plan, children: &Children) -> Result<(), Failure> {
         pid: children.id(&node.name),
     };
     let record = Record {
-        folder: plan.folder.display().to_string(),
+        folder: plan.folder.path.display().to_string(),
         name_server: plan.name_server.clone(),
         nodes: plan.nodes.iter().map(running).collect(),
     };
