@@ -20,8 +20,14 @@ mod load;
 mod members;
 #[path = "raft_group/migration.rs"]
 mod migration;
+#[path = "raft_group/mistakes.rs"]
+mod mistakes;
 #[path = "raft_group/moments.rs"]
 mod moments;
+#[path = "raft_group/sizes.rs"]
+mod sizes;
+#[path = "raft_group/staleness.rs"]
+mod staleness;
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -35,7 +41,7 @@ async fn kill_leaders(settings: &str) {
     let mut group = Group::started(settings);
     make_readers(&group).await;
     let load = Load::start(&group);
-    let mut times = Vec::new();
+    let (mut times, mut checked) = (Vec::new(), 0);
     for _ in 0..rounds() {
         load.wait_for_more(100).await;
         let leader = load.leader.load(Ordering::Relaxed);
@@ -45,6 +51,7 @@ async fn kill_leaders(settings: &str) {
         load.wait_for_more(50).await;
         group.start(leader);
         load.wait_for_more(50).await;
+        load.check_round(&group, &mut checked).await;
     }
     let acked = load.end().await;
     check(&group, &acked).await;
@@ -79,6 +86,7 @@ async fn all_nodes_killed_at_once_come_back_with_everything() {
         let first = load.acked.lock().unwrap()[since..].first().cloned();
         let acked = load.end().await;
         check(&group, &acked).await;
+        group.compare_confirmed().await;
         println!("all killed: acknowledged again after {:?}", first.map(|first| first.at - began));
     }
 }

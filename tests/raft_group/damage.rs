@@ -26,7 +26,7 @@ fn written(group: &Group, number: usize) -> (usize, u64) {
     found.unwrap()
 }
 
-async fn wait_until(what: &str, is_true: impl Fn() -> bool) {
+pub async fn wait_until(what: &str, is_true: impl Fn() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !is_true() {
         assert!(Instant::now() < until, "{what} does not come");

@@ -8,9 +8,11 @@ use std::process::{self, Child, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ferrymq_proto::bodies::RaftStatus;
 use ferrymq_proto::command::Command;
 use ferrymq_proto::header::{Header, Request};
-use ferrymq_proto::headers::{PullMessage, PullReply, SendMessage, SendReply};
+use ferrymq_proto::headers::{GetRaftStatus, PullMessage, PullReply, SendMessage, SendReply};
+use ferrymq_proto::json;
 use ferrymq_proto::net::{CallError, Client};
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::Record;
@@ -96,23 +98,37 @@ impl Group {
 
     /// Runs `ferrymq raft`, and says what it has printed if it ended well, and else what it complains of.
     pub fn raft(&self, arguments: &[&str]) -> Result<String, String> {
+        self.tool(&[&["raft"], arguments].concat())
+    }
+
+    /// As [`raft`](Self::raft), for any other command.
+    pub fn tool(&self, arguments: &[&str]) -> Result<String, String> {
         let name_server = self.name_server.as_ref().unwrap();
         let mut command = process::Command::new(env!("CARGO_BIN_EXE_ferrymq"));
-        let output = command.arg("raft").args(arguments).args(["-n", &name_server.address]).output().unwrap();
+        let output = command.args(arguments).args(["-n", &name_server.address]).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// As [`raft`](Self::raft), again and again until it succeeds.
     pub async fn raft_at_last(&self, arguments: &[&str]) -> String {
+        self.tool_at_last(&[&["raft"], arguments].concat()).await
+    }
+
+    pub async fn tool_at_last(&self, arguments: &[&str]) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
-            match self.raft(arguments) {
+            match self.tool(arguments) {
                 Ok(output) => return output,
                 Err(complaint) => assert!(Instant::now() < until, "{arguments:?}: {complaint}"),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// How many nodes there are, whether they run or not.
+    pub fn len(&self) -> usize {
+        self.processes.len()
     }
 
     pub fn runs(&self, number: usize) -> bool {
@@ -145,6 +161,20 @@ impl Group {
             self.settings,
         );
         fs::write(self.configuration(number), text).unwrap();
+    }
+
+    /// Writes something else into a node's configuration.
+    pub fn amend(&self, number: usize, from: &str, to: &str) {
+        let text = fs::read_to_string(self.configuration(number)).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(self.configuration(number), text.replace(from, to)).unwrap();
+    }
+
+    /// Starts a node that does not want to, and says why.
+    pub fn complaint(&self, number: usize) -> String {
+        let output = self.spawn(number, Stdio::null()).wait_with_output().unwrap();
+        assert!(!output.status.success(), "n{number} has started and ended in order");
+        self.words(number)
     }
 
     /// Another node, which only knows itself and the first one, and does not run yet.
@@ -236,12 +266,35 @@ impl Group {
     pub fn compare_logs(&self) -> u64 {
         let logs: Vec<Vec<u8>> = (0..NODES).map(|number| read_log(&self.store(number))).collect();
         let end = logs.iter().map(|log| end_of(log)).min().unwrap();
-        for (number, log) in logs.iter().enumerate() {
-            let first = logs[0].iter().zip(log).take(end).position(|(one, other)| one != other);
-            assert_eq!(first, None, "the logs of n0 and n{number} differ before {end}");
-        }
-        end as u64
+        compare(&logs, end)
     }
+
+    /// Compares the logs of nodes that run, up to what is final on all of them.
+    pub async fn compare_confirmed(&self) -> u64 {
+        let mut end = i64::MAX;
+        for client in &self.clients()[..NODES] {
+            end = end.min(status(client).await.confirmed.0);
+        }
+        let logs: Vec<Vec<u8>> = (0..NODES).map(|number| read_log(&self.store(number))).collect();
+        compare(&logs, usize::try_from(end).unwrap())
+    }
+}
+
+fn compare(logs: &[Vec<u8>], end: usize) -> u64 {
+    for (number, log) in logs.iter().enumerate() {
+        let (one, other) = (&logs[0][..end], &log[..end]);
+        if one != other {
+            let first = one.iter().zip(other).position(|(one, other)| one != other);
+            panic!("the logs of n0 and n{number} differ at {first:?}, before {end}");
+        }
+    }
+    end as u64
+}
+
+/// What a node says of itself.
+pub async fn status(client: &Client) -> RaftStatus {
+    let (_, body) = client.call(&GetRaftStatus {}, Bytes::new()).await.unwrap();
+    json::from_slice(&body).unwrap()
 }
 
 fn segments(store: &Path) -> Vec<PathBuf> {
@@ -312,12 +365,26 @@ fn taker(clients: &[Client], reply: &SendReply) -> usize {
 
 /// Sends until somebody has taken it, and says who.
 pub async fn insist(clients: &[Client], first: usize, queue: i32, body: &str) -> (usize, QueueOffset) {
+    insist_and_tell(clients, first, queue, body, |_| {}).await
+}
+
+/// As [`insist`], and tells of each try that failed.
+pub async fn insist_and_tell(
+    clients: &[Client],
+    first: usize,
+    queue: i32,
+    body: &str,
+    failed: impl Fn(CallError),
+) -> (usize, QueueOffset) {
     let until = Instant::now() + PATIENCE;
     let mut to = first;
     loop {
         match send(&clients[to], queue, body).await {
             Ok(reply) => return (taker(clients, &reply), reply.queue_offset),
-            Err(error) => assert!(Instant::now() < until, "nobody takes messages: {error}"),
+            Err(error) => {
+                assert!(Instant::now() < until, "nobody takes messages: {error}");
+                failed(error);
+            }
         }
         to = (to + 1) % clients.len();
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -375,7 +442,7 @@ fn question(queue: i32, from: QueueOffset) -> PullMessage {
     }
 }
 
-async fn pull(client: &Client, queue: i32, from: QueueOffset) -> Result<(PullReply, Bytes), CallError> {
+pub async fn pull(client: &Client, queue: i32, from: QueueOffset) -> Result<(PullReply, Bytes), CallError> {
     client.call(&question(queue, from), Bytes::new()).await
 }
 
@@ -388,7 +455,7 @@ pub async fn wait_for_end(client: &Client, queue: i32, end: i64, until: Instant)
 }
 
 /// What a node says of a queue, whether it has the message or not.
-async fn bounds(client: &Client, queue: i32, from: i64) -> Option<PullReply> {
+pub async fn bounds(client: &Client, queue: i32, from: i64) -> Option<PullReply> {
     let mut command = Command::request(PullMessage::CODE);
     command.fields = question(queue, QueueOffset(from)).to_fields();
     let answer = client.exchange(command).await;

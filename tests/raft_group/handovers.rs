@@ -31,7 +31,7 @@ async fn leaders_that_stop_hand_over_first() {
     let mut group = Group::started("");
     make_readers(&group).await;
     let load = Load::start(&group);
-    let (mut times, mut gaps) = (Vec::new(), Vec::new());
+    let (mut times, mut gaps, mut checked) = (Vec::new(), Vec::new(), 0);
     for _ in 0..rounds() {
         load.wait_for_more(100).await;
         let leader = load.leader.load(Ordering::Relaxed);
@@ -42,6 +42,7 @@ async fn leaders_that_stop_hand_over_first() {
         gaps.push(gap(&load.acked.lock().unwrap(), leader, since, &first));
         group.start(leader);
         load.wait_for_more(50).await;
+        load.check_round(&group, &mut checked).await;
     }
     let acked = load.end().await;
     check(&group, &acked).await;
@@ -54,7 +55,7 @@ async fn a_leader_gives_way_when_it_is_told_to() {
     let group = Group::known("");
     make_readers(&group).await;
     let load = Load::start(&group);
-    let mut gaps = Vec::new();
+    let (mut gaps, mut checked) = (Vec::new(), 0);
     for _ in 0..rounds() {
         load.wait_for_more(100).await;
         let leader = load.leader.load(Ordering::Relaxed);
@@ -63,10 +64,39 @@ async fn a_leader_gives_way_when_it_is_told_to() {
         let first = load.first_not_by(leader, since).await;
         gaps.push(gap(&load.acked.lock().unwrap(), leader, since, &first));
         load.wait_for_more(50).await;
+        load.check_round(&group, &mut checked).await;
     }
     let acked = load.end().await;
     check(&group, &acked).await;
     report("without an acknowledgement at a transfer", gaps);
+}
+
+/// Who is drained passes on what is still sent to it, and senders learn from each answer who took it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_send_fails_when_a_drained_leader_stops() {
+    let mut group = Group::known("");
+    make_readers(&group).await;
+    let load = Load::start(&group);
+    let mut checked = 0;
+    for _ in 0..rounds() {
+        load.wait_for_more(100).await;
+        // While it was looked for who leads, some sends went wrong.
+        load.failures();
+        let leader = load.leader.load(Ordering::Relaxed);
+        let since = load.count();
+        group.tool_at_last(&["node", "drain", &format!("n{leader}"), "--wait", "0"]).await;
+        load.first_not_by(leader, since).await;
+        load.wait_for_more(50).await;
+        group.stop(leader);
+        load.wait_for_more(50).await;
+        assert_eq!(load.failures(), Vec::<String>::new());
+        group.start(leader);
+        load.wait_for_more(50).await;
+        assert_eq!(load.failures(), Vec::<String>::new());
+        load.check_round(&group, &mut checked).await;
+    }
+    let acked = load.end().await;
+    check(&group, &acked).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,7 +104,7 @@ async fn a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_thaws() {
     let mut group = Group::started("");
     make_readers(&group).await;
     let load = Load::start(&group);
-    let mut times = Vec::new();
+    let (mut times, mut checked) = (Vec::new(), 0);
     for _ in 0..rounds() {
         load.wait_for_more(100).await;
         let leader = load.leader.load(Ordering::Relaxed);
@@ -84,6 +114,7 @@ async fn a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_thaws() {
         load.wait_for_more(50).await;
         group.signal(leader, Signal::CONT);
         load.wait_for_more(50).await;
+        load.check_round(&group, &mut checked).await;
     }
     let acked = load.end().await;
     check(&group, &acked).await;

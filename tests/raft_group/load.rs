@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ferrymq_proto::net::Client;
+use ferrymq_proto::net::{CallError, Client};
 use tokio::task::JoinSet;
 
-use super::group::{Group, PATIENCE, QUEUES, insist, is_gone, read_from, read_queue};
+use super::group::{Group, PATIENCE, QUEUES, insist, insist_and_tell, is_gone, read_from, read_queue};
 
 /// How many send at the same time.
 const SENDERS: usize = 8;
@@ -30,8 +30,19 @@ pub struct Acked {
 pub struct Load {
     pub acked: Arc<Mutex<Vec<Acked>>>,
     pub leader: Arc<AtomicUsize>,
+    /// What was heard instead of acknowledgements.
+    failures: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
     senders: JoinSet<()>,
+}
+
+/// What a sender shares with the others.
+#[derive(Clone)]
+struct Shared {
+    acked: Arc<Mutex<Vec<Acked>>>,
+    leader: Arc<AtomicUsize>,
+    failures: Arc<Mutex<Vec<String>>>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Load {
@@ -42,14 +53,32 @@ impl Load {
     /// With messages so much longer than they must be.
     pub fn of(group: &Group, padding: usize) -> Self {
         let padding = if padding > 0 { format!("{PADDED}{}", "x".repeat(padding)) } else { String::new() };
-        let (acked, leader, stop) = (Arc::default(), Arc::default(), Arc::default());
-        let mut load = Self { acked, leader, stop, senders: JoinSet::new() };
+        let shared = Shared {
+            acked: Arc::default(),
+            leader: Arc::default(),
+            failures: Arc::default(),
+            stop: Arc::default(),
+        };
+        let mut senders = JoinSet::new();
         for sender in 0..SENDERS {
-            let (acked, leader, stop) =
-                (Arc::clone(&load.acked), Arc::clone(&load.leader), Arc::clone(&load.stop));
-            load.senders.spawn(run_sender(sender, group.clients(), acked, leader, stop, padding.clone()));
+            senders.spawn(run_sender(sender, group.clients(), shared.clone(), padding.clone()));
         }
-        load
+        let Shared { acked, leader, failures, stop } = shared;
+        Self { acked, leader, failures, stop, senders }
+    }
+
+    /// Sends that failed since they were asked for last.
+    pub fn failures(&self) -> Vec<String> {
+        std::mem::take(&mut self.failures.lock().unwrap())
+    }
+
+    /// Checks what was acknowledged since the last time: it stands in its place on every node that runs, and so far the logs of
+    /// all nodes are the same. Says how much that is.
+    pub async fn check_round(&self, group: &Group, checked: &mut usize) -> u64 {
+        let acked = self.acked.lock().unwrap()[*checked..].to_vec();
+        *checked += acked.len();
+        check(group, &acked).await;
+        group.compare_confirmed().await
     }
 
     pub fn count(&self) -> usize {
@@ -102,20 +131,16 @@ fn unpadded(body: &str) -> &str {
     body.split(PADDED).next().unwrap()
 }
 
-async fn run_sender(
-    sender: usize,
-    clients: Vec<Client>,
-    acked: Arc<Mutex<Vec<Acked>>>,
-    leader: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
-    padding: String,
-) {
+async fn run_sender(sender: usize, clients: Vec<Client>, shared: Shared, padding: String) {
+    let Shared { acked, leader, failures, stop } = shared;
     let queue = sender as i32 % QUEUES;
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
         let body = format!("{sender}/{number}");
         let padded = format!("{body}{padding}");
-        let (by, offset) = insist(&clients, leader.load(Ordering::Relaxed), queue, &padded).await;
+        let failed = |error: CallError| failures.lock().unwrap().push(error.to_string());
+        let first = leader.load(Ordering::Relaxed);
+        let (by, offset) = insist_and_tell(&clients, first, queue, &padded, failed).await;
         leader.store(by, Ordering::Relaxed);
         acked.lock().unwrap().push(Acked { queue, offset: offset.0, body, by, at: Instant::now() });
         number += 1;
@@ -129,12 +154,13 @@ pub async fn check(group: &Group, acked: &[Acked]) {
     let running: Vec<_> = clients.iter().enumerate().filter(|(number, _)| group.runs(*number)).collect();
     for queue in 0..QUEUES {
         let of_queue: Vec<_> = acked.iter().filter(|acked| acked.queue == queue).collect();
-        let count = of_queue.iter().map(|acked| acked.offset + 1).max().unwrap_or(0) as usize;
+        let first = of_queue.iter().map(|acked| acked.offset).min().unwrap_or(0);
+        let count = of_queue.iter().map(|acked| acked.offset + 1 - first).max().unwrap_or(0) as usize;
         for (number, client) in &running {
-            let found = read_queue(client, queue, count).await;
+            let found = read_from(client, queue, first, count).await;
             for acked in &of_queue {
                 assert_eq!(
-                    unpadded(&found[acked.offset as usize]),
+                    unpadded(&found[(acked.offset - first) as usize]),
                     acked.body,
                     "n{number}, queue {queue}, {acked:?}"
                 );
