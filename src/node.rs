@@ -57,7 +57,7 @@ use crate::services::transactions::{self, Transactions};
 use crate::services::vitals::Vitals;
 use crate::services::{groups::Groups, offsets::Offsets, order_locks::OrderLocks};
 use crate::state::Tables;
-use crate::state::files::FileError;
+use crate::state::files::{FileError, elsewhere};
 use crate::store::{self, Store, StoreError, Waking};
 use crate::system_tables::{SystemTables, SystemTablesError};
 
@@ -122,6 +122,10 @@ impl Node {
         let bound = sockets.local_addr().map_err(failed)?;
         let address = own_address(&config.identity.host, bound.port())?;
         let http = http_port(config).await?;
+        if !matches!(config.mode, Mode::Raft(_)) {
+            // Before anything in the store is changed.
+            elsewhere::check(&config.store.root)?;
+        }
 
         let waking = Waking::default();
         let system = SystemTables::of(config)?;

@@ -22,6 +22,7 @@ use crate::config::sources::Loaded;
 use crate::config::{Diagnostic, Severity};
 use crate::errors::{ADDRESS_NOT_USABLE, STORE_UNUSABLE};
 use crate::node::{Node, StartError};
+use crate::state::files::FileError;
 
 const NOUN: &str = BROKER.noun;
 
@@ -144,6 +145,9 @@ fn explained(config: &BrokerConfig, error: &StartError) -> Diagnostic {
             of(&ADDRESS_NOT_USABLE, "set brokerIP1 to an address of this machine that clients can reach")
         }
         StartError::Raft(error) => of(&STORE_UNUSABLE, &raft_help(error, config)),
+        StartError::Tables(FileError::InRocksDb { .. }) => {
+            of(&STORE_UNUSABLE, "nothing was changed, and Apache's broker can be started on it as before")
+        }
         _ => of(
             &STORE_UNUSABLE,
             &format!("look at the permissions and the free space of {}", config.store.root.display()),

@@ -39,7 +39,8 @@ pub enum SourceError {
 impl SourceError {
     /// Whether it is what a crash may leave at the end of a log.
     fn is_torn_tail(&self) -> bool {
-        matches!(self, Self::Reading(ReadingError::Damaged { is_last_file: true, .. }))
+        let Self::Reading(error) = self else { return false };
+        matches!(error, ReadingError::Damaged { is_last_file: true, .. } | ReadingError::CutOff { .. })
     }
 }
 
@@ -217,6 +218,10 @@ impl Records<'_> {
         let Some(reading) = &mut self.classic else { return Ok(None) };
         match reading.next_record().map_err(SourceError::from) {
             Ok(Some(span)) => return Ok(Some(span)),
+            // What its broker noted is of the entries that follow.
+            Err(SourceError::Reading(ReadingError::CutOff { .. })) if self.entries.is_some() => {
+                self.classic = None;
+            }
             Err(error) if !(error.is_torn_tail() && self.ending.cut_torn) => return Err(error),
             _ => self.classic = None,
         }

@@ -10,6 +10,7 @@
 //! This crate knows no peers, topics or roles.
 #![forbid(unsafe_code)]
 
+mod apaches;
 mod append;
 mod checkpoint;
 pub mod clock;
@@ -41,6 +42,7 @@ mod threads;
 pub mod unsafe_modes;
 pub mod verify;
 
+pub use apaches::Evidence;
 pub use append::{AppendError, Appender, Place, ResetError, TruncateError};
 pub use copied::{COPIED_UNIT_BYTES_MAX, CopyError};
 pub use files::Keeper;
@@ -50,7 +52,7 @@ pub use log::{DropError, Log, ReadError};
 pub use meta::{BootId, Layout, MetaError, StoreMeta};
 pub use position::{Chain, Index, LogSpan, Mark, Term};
 pub use recovery::{
-    Corruption, Cut, LastStop, OpenError, OpenLog, Report, SegmentFault, Settings, SurveyError,
+    ApachesDamage, Corruption, Cut, LastStop, OpenError, OpenLog, Report, SegmentFault, Settings, SurveyError,
 };
 pub use room::Room;
 pub use scan::Damage;

@@ -17,6 +17,7 @@ use ferrymq_proto::json::JsonError;
 
 use super::Tables;
 
+pub mod elsewhere;
 mod layout;
 mod own;
 mod tables;
@@ -54,6 +55,11 @@ pub enum FileError {
         "{path} is damaged ({source}), and so is its copy {copy}, or there is none; mend it, or move it away to start without it"
     )]
     Damaged { path: PathBuf, source: Box<ContentError>, copy: PathBuf },
+    #[error(
+        "{path} is a RocksDB database: the {what} are in it, and there is no RocksDB here. Start Apache's broker on the store once \
+         more, have it write them as JSON (`mqadmin rocksDBConfigToJson`), and move the folder away; or move it away to start without them"
+    )]
+    InRocksDb { path: PathBuf, what: &'static str },
 }
 
 /// Why a text is no such file.
@@ -130,6 +136,9 @@ impl ConfigFolder {
 
     /// Reads all files. Those that do not exist are empty tables.
     pub fn load(&mut self) -> Result<Loaded, FileError> {
+        if let Some(store) = self.folder.parent() {
+            elsewhere::check(store)?;
+        }
         let mut loaded = Loaded::default();
         for file in ConfigFile::ALL {
             let path = self.path(file);

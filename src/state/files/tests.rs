@@ -206,6 +206,20 @@ fn the_older_copy_stands_in() {
     }
 }
 
+/// Whether the files beside it are there or not: they may be of long ago.
+#[test]
+fn tables_in_rocksdb_are_refused() {
+    for name in ["topics", "subscriptionGroups", "consumerOffsets", "rdb"] {
+        let mut store = Store::of_apache();
+        let folder = store.folder.path().join("config").join(name);
+        fs::create_dir(&folder).unwrap();
+        store.files.load().unwrap();
+        fs::write(folder.join("CURRENT"), "MANIFEST-000005\n").unwrap();
+        let refused = store.files.load().unwrap_err();
+        assert!(matches!(&refused, FileError::InRocksDb { path, .. } if *path == folder), "{refused}");
+    }
+}
+
 #[test]
 fn a_damaged_file_does_not_become_the_older_copy() {
     let mut store = Store::of_apache();

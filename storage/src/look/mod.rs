@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use ferrymq_proto::position::LogOffset;
 
+use crate::apaches::ApachesNotes;
 use crate::checkpoint::{self, Good, SyncedFile, WrittenFile};
 use crate::disk::{Access, Disk};
 use crate::dispatch::QueueEnd;
@@ -222,6 +223,12 @@ impl Look {
     /// Whether Apache's broker runs, or did not end in order.
     pub(crate) fn has_abort_marker(&self) -> Result<bool, OpenError> {
         exists(&*self.disk, &self.files.abort).map_err(failed_at(&self.files.abort))
+    }
+
+    /// What Apache's broker says of the end of a classic log, if nothing of ours does.
+    pub(crate) fn apaches_notes(&self) -> io::Result<Option<ApachesNotes>> {
+        let is_apaches = !self.has_meta && self.stored.layout == Layout::Classic;
+        is_apaches.then(|| ApachesNotes::read(&*self.disk, &self.files)).transpose()
     }
 
     pub(crate) fn queues_folder(&self) -> PathBuf {

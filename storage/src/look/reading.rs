@@ -5,9 +5,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ferrymq_proto::position::LogOffset;
+use ferrymq_proto::position::{LogOffset, Timestamp};
 
 use super::Look;
+use crate::apaches::{ApachesNotes, Evidence, SeemingEnd, note_time};
 use crate::disk::Disk;
 use crate::files::{self, StoreFiles};
 use crate::meta::Layout;
@@ -22,6 +23,9 @@ pub enum ReadingError {
     /// In the last file that is written to, it may be what a crash left.
     #[error("{path} is damaged at offset {offset} of the log: {damage}")]
     Damaged { path: PathBuf, offset: LogOffset, damage: Damage, is_last_file: bool },
+    /// All that is there is whole.
+    #[error("{path}: the log ends at offset {offset}, but {evidence}")]
+    CutOff { path: PathBuf, offset: LogOffset, evidence: Evidence },
     #[error("the log has frames: it is of a node of a group")]
     Framed,
 }
@@ -31,6 +35,10 @@ pub enum ReadingError {
 pub struct Reading<'a> {
     look: &'a Look,
     walk: Walk<'a>,
+    /// What Apache's broker says of the end, where it had the store last.
+    apaches: Option<ApachesNotes>,
+    /// The latest store time of what was read.
+    newest: Option<Timestamp>,
 }
 
 impl Look {
@@ -49,9 +57,14 @@ impl<'a> Reading<'a> {
     /// From a place on where a record begins.
     pub fn begin(look: &'a Look, from: LogOffset) -> Result<Self, ReadingError> {
         match look.stored.layout {
-            Layout::Classic => {
-                Ok(Self { look, walk: Walk::new(&look.segments, Layout::Classic, from, None) })
-            }
+            Layout::Classic => Ok(Self {
+                look,
+                walk: Walk::new(&look.segments, Layout::Classic, from, None),
+                apaches: look
+                    .apaches_notes()
+                    .map_err(|source| ReadingError::Io { path: look.files.folder.clone(), source })?,
+                newest: None,
+            }),
             Layout::Framed => Err(ReadingError::Framed),
         }
     }
@@ -66,12 +79,30 @@ impl<'a> Reading<'a> {
         loop {
             let step = self.walk.step().map_err(|source| ReadingError::Io { path: self.path(), source })?;
             match step {
-                Step::Unit { unit: Unit::Record, span, .. } => return Ok(Some(span)),
+                Step::Unit { unit: Unit::Record, span, .. } => {
+                    if self.apaches.is_some() {
+                        note_time(&mut self.newest, self.walk.unit_bytes(span));
+                    }
+                    return Ok(Some(span));
+                }
                 Step::Unit { .. } => {}
                 Step::Damaged(damage) => return Err(self.damaged(damage)?),
                 Step::Nothing if self.is_missed()? => return Err(self.damaged(Damage::NothingWritten)?),
-                Step::Nothing | Step::NoSegment => return Ok(None),
+                Step::Nothing | Step::NoSegment => return self.end().map(|()| None),
             }
+        }
+    }
+
+    /// The end, if it may be here.
+    fn end(&self) -> Result<(), ReadingError> {
+        let Some(apaches) = self.apaches else { return Ok(()) };
+        let (segment, offset) = (self.walk.segment(), self.position());
+        let end = SeemingEnd { segment, offset, is_damaged: false, newest: self.newest };
+        let path = self.path();
+        match apaches.refute(end) {
+            Ok(None) => Ok(()),
+            Ok(Some(evidence)) => Err(ReadingError::CutOff { path, offset, evidence }),
+            Err(source) => Err(ReadingError::Io { path, source }),
         }
     }
 

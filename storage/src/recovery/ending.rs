@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ferrymq_proto::position::LogOffset;
+use ferrymq_proto::position::{LogOffset, Timestamp};
 
 use super::{LastStop, OpenError, SurveyError, failed_at};
+use crate::apaches::{ApachesNotes, Evidence, SeemingEnd, note_time};
 use crate::frame::FRAME_HEADER_BYTES;
 use crate::meta::{Layout, StoreMeta};
 use crate::position::{Chain, Mark};
-use crate::scan::{Damage, Spot, Step, Verdict, Walk, examine};
+use crate::scan::{Damage, Spot, Step, Unit, Verdict, Walk, examine};
 use crate::segment::{BLANK_BYTES, Segment};
 use crate::unsafe_modes::{UnsafeMode, is_on};
 
@@ -26,6 +27,20 @@ pub struct Corruption {
     pub offset: LogOffset,
     pub durable: LogOffset,
     pub damage: Damage,
+}
+
+/// A log that Apache's broker left ends where no crash can have ended it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{path} is damaged at byte {position} (offset {offset} of the log): {damage}; {evidence}. Nothing was cut off: restore the file \
+     from a copy or a slave. Apache's broker, should it start on it, drops all that follows"
+)]
+pub struct ApachesDamage {
+    pub path: PathBuf,
+    pub position: u64,
+    pub offset: LogOffset,
+    pub damage: Damage,
+    pub evidence: Evidence,
 }
 
 #[derive(Debug)]
@@ -44,6 +59,7 @@ impl Ending {
         segments: &VecDeque<Arc<Segment>>,
         stored: &StoreMeta,
         last_stop: LastStop,
+        apaches: &ApachesNotes,
     ) -> Result<Self, OpenError> {
         let (confirmed, durable) = (stored.confirmed, stored.durable.max(stored.confirmed.offset));
         if stored.layout == Layout::Framed && !believes_its_end() {
@@ -52,6 +68,7 @@ impl Ending {
         let from = safe_point(segments, stored, last_stop);
         let mut walk = Walk::new(segments, stored.layout, from.offset, from.chain);
         let mut told = from.offset;
+        let mut newest: Option<Timestamp> = None;
         loop {
             let at = walk.position();
             let segment = walk.segment();
@@ -74,6 +91,10 @@ impl Ending {
                 Step::Unit { end, .. } if at.offset < confirmed.offset && end.offset > confirmed.offset => {
                     return Err(corruption(Damage::NoBoundary).into());
                 }
+                Step::Unit { unit: Unit::Record, span, .. } if last_stop == LastStop::New => {
+                    note_time(&mut newest, walk.unit_bytes(span));
+                    continue;
+                }
                 Step::Unit { .. } => continue,
                 Step::Damaged(damage) => Some(damage),
                 Step::NoSegment if at.offset < durable && !believes_its_end() => {
@@ -81,11 +102,21 @@ impl Ending {
                 }
                 Step::Nothing | Step::NoSegment => None,
             };
-            // Nothing is known of how final a new store is, but a tail may be torn only in its last segment.
-            let is_middle = last_stop == LastStop::New && !is_last(segments, segment)?;
-            let is_final = at.offset < durable && !believes_its_end();
-            if is_final || is_middle {
+            if at.offset < durable && !believes_its_end() {
                 return Err(corruption(damage.unwrap_or(Damage::NothingWritten)).into());
+            }
+            if last_stop == LastStop::New {
+                let end = SeemingEnd { segment, offset: at.offset, is_damaged: damage.is_some(), newest };
+                let evidence = if is_last(segments, segment)? {
+                    apaches.refute(end).map_err(failed_at(path))?
+                } else {
+                    Some(Evidence::FileFollows)
+                };
+                if let Some(evidence) = evidence {
+                    let Corruption { path, position, offset, damage, .. } =
+                        corruption(damage.unwrap_or(Damage::NothingWritten));
+                    return Err(ApachesDamage { path, position, offset, damage, evidence }.into());
+                }
             }
             let is_in_order = last_stop == LastStop::InOrder && step == Step::Nothing;
             return Ok(Self { walked_from: from.offset, end: at, damage, is_in_order });

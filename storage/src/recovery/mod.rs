@@ -11,6 +11,9 @@
 //!
 //! All the walk has seen is synced before it counts as durable: it may have outlived its process in the page cache only.
 //!
+//! Of a log that was Apache's until now, `store.meta` says nothing, but what its broker left does (`apaches`): only what a crash of it
+//! may have left is cut off.
+//!
 //! Apache's broker may have had a classic store since we last did, as its lock file then says. What it wrote and deleted is right,
 //! but whatever we have noted beside it is void: such a store is opened as one that was always Apache's.
 
@@ -25,6 +28,7 @@ use std::time::Duration;
 
 use ferrymq_proto::position::LogOffset;
 
+use crate::apaches::ApachesNotes;
 use crate::append::Appender;
 use crate::checkpoint;
 use crate::disk::Disk;
@@ -40,7 +44,7 @@ use ending::Ending;
 use repair::{Repair, Repaired};
 pub(crate) use survey::Survey;
 
-pub use ending::Corruption;
+pub use ending::{ApachesDamage, Corruption};
 pub use survey::{SegmentFault, SurveyError};
 
 /// Larger ones cannot be: a blank says its size in 31 bits. Smaller ones would be nothing but blanks.
@@ -139,6 +143,8 @@ pub enum OpenError {
     Survey(#[from] SurveyError),
     #[error(transparent)]
     Corruption(#[from] Corruption),
+    #[error(transparent)]
+    Apaches(#[from] ApachesDamage),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
 }
@@ -162,7 +168,11 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
     let (meta, stored, last_stop) = open_meta(&*disk, &files, &settings, keeper)?;
     let survey = Survey::take(&*disk, &files, &stored)?;
     let segments = survey.open(&*disk, &files).map_err(failed_at(&files.log))?;
-    let ending = Ending::find(&segments, &stored, last_stop)?;
+    let apaches = match last_stop {
+        LastStop::New => ApachesNotes::read(&*disk, &files).map_err(failed_at(&files.folder))?,
+        _ => ApachesNotes::default(),
+    };
+    let ending = Ending::find(&segments, &stored, last_stop, &apaches)?;
     let Ending { walked_from, end, damage, .. } = ending;
     let repair = Repair { disk: &*disk, files: &files, segment_bytes: stored.segment_bytes };
     let repaired = repair.run(segments, &survey, &ending)?;

@@ -1,5 +1,6 @@
 //! The log as a whole, on a simulated disk.
 
+mod apaches;
 mod bad_days;
 mod copies;
 mod crashes;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ferrymq_proto::name::TopicName;
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
 
-use crate::recovery::{Corruption, SegmentFault};
+use crate::recovery::{ApachesDamage, Corruption, SegmentFault};
 
 /// What is wrong with a store, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum Fault {
     /// A unit is damaged. The walk went on with the next segment.
     #[error(transparent)]
     Unit(#[from] Corruption),
+    /// A log of Apache's ends where no crash can have ended it.
+    #[error(transparent)]
+    Apaches(#[from] ApachesDamage),
     #[error(
         "{path} is damaged between byte {position} and byte {end} (offset {offset} of the log): the checksum beside it is \
          another one; restore the file from a copy"
@@ -105,7 +108,10 @@ impl Fault {
     /// Of all that is not in the log.
     pub(super) fn affects(self) -> Finding {
         let affected = match &self {
-            Self::Unit(_) | Self::Block { .. } | Self::Segment(SegmentFault::Missing { .. }) => {
+            Self::Unit(_)
+            | Self::Apaches(_)
+            | Self::Block { .. }
+            | Self::Segment(SegmentFault::Missing { .. }) => {
                 Affected::Messages { count: 0, first: Vec::new() }
             }
             Self::Segment(_) => Affected::Everybody,
@@ -122,6 +128,7 @@ impl Fault {
     pub fn path(&self) -> Option<&std::path::Path> {
         match self {
             Self::Unit(found) => Some(&found.path),
+            Self::Apaches(found) => Some(&found.path),
             Self::Segment(
                 SegmentFault::Foreign { path }
                 | SegmentFault::Missing { path }
@@ -144,7 +151,7 @@ impl Fault {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Segment(_) => "segment",
-            Self::Unit(_) => "unit",
+            Self::Unit(_) | Self::Apaches(_) => "unit",
             Self::Block { .. } => "block",
             Self::Sidecar { .. } => "sums",
             Self::MetaSlot { .. } => "meta",

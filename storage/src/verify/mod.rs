@@ -14,9 +14,11 @@ mod queues;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use ferrymq_proto::position::{LogOffset, QueueId};
+use ferrymq_proto::position::{LogOffset, QueueId, Timestamp};
 
+use crate::apaches::{ApachesNotes, Evidence, SeemingEnd, note_time};
 use crate::checkpoint::SyncedFile;
 use crate::files::Keeper;
 use crate::index::IndexState;
@@ -25,7 +27,7 @@ use crate::meta::Layout;
 use crate::position::{LogSpan, behind, distance};
 use crate::queues::QueueError;
 use crate::queues::entry::{DelayLevels, Labels, QueueEntry};
-use crate::recovery::{Corruption, OpenError, SegmentFault};
+use crate::recovery::{ApachesDamage, Corruption, OpenError, SegmentFault};
 use crate::scan::records::Pieces;
 use crate::scan::{Damage, Step, Unit, Walk};
 use crate::segment::{self, Segment};
@@ -84,7 +86,7 @@ pub fn verify(
 ) -> Result<Verified, OpenError> {
     let (synced, written) = look.checkpoint()?;
     let derived = DerivedCheck::begin(look, &look.derived_state(&synced, &written), expected)?;
-    let mut verifier = Verifier::new(look, derived, progress);
+    let mut verifier = Verifier::new(look, derived, progress)?;
     verifier.verified.findings =
         look.faults.iter().map(|fault| Fault::from(fault.clone()).affects()).collect();
     verifier.verified.findings.extend(marks::check(look, &synced, &written)?);
@@ -198,6 +200,8 @@ enum WalkEnd {
     /// Before a segment that is missing.
     Gap(LogOffset),
     Damage(LogOffset, Damage),
+    /// Apache's broker, which left the log so, says that there must be more.
+    Refuted(LogOffset, Damage, Evidence),
 }
 
 struct Verifier<'a> {
@@ -207,10 +211,18 @@ struct Verifier<'a> {
     derived: Option<DerivedCheck>,
     progress: &'a mut dyn FnMut(Progress),
     verified: Verified,
+    apaches: Option<ApachesNotes>,
+    /// The latest store time of what was read, where that counts.
+    newest: Option<Timestamp>,
 }
 
 impl<'a> Verifier<'a> {
-    fn new(look: &'a Look, derived: Option<DerivedCheck>, progress: &'a mut dyn FnMut(Progress)) -> Self {
+    fn new(
+        look: &'a Look,
+        derived: Option<DerivedCheck>,
+        progress: &'a mut dyn FnMut(Progress),
+    ) -> Result<Self, OpenError> {
+        let apaches = look.apaches_notes().map_err(|source| failed_at(&look.files.folder, source))?;
         let (stored, durable) = (&look.stored, look.durable());
         let verified = Verified {
             layout: stored.layout,
@@ -228,7 +240,7 @@ impl<'a> Verifier<'a> {
             derived_to: None,
             findings: Vec::new(),
         };
-        Self { look, durable, derived, progress, verified }
+        Ok(Self { look, durable, derived, progress, verified, apaches, newest: None })
     }
 
     fn tell(&mut self, done: LogOffset) {
@@ -254,18 +266,22 @@ impl<'a> Verifier<'a> {
                 (from, chain) = (segment.base(), None);
             }
             let mut walk = Walk::new(&look.segments, look.stored.layout, from, chain);
-            let (offset, damage) = match self.walk_to_damage(&mut walk)? {
+            let (offset, damage, evidence) = match self.walk_to_damage(&mut walk)? {
                 WalkEnd::Log => return Ok(()),
                 WalkEnd::Gap(offset) => {
                     from = offset;
                     continue;
                 }
-                WalkEnd::Damage(offset, damage) => (offset, damage),
+                WalkEnd::Damage(offset, damage) => (offset, damage, None),
+                WalkEnd::Refuted(offset, damage, evidence) => (offset, damage, Some(evidence)),
             };
-            let Some(segment) = look.segment_at(offset) else { return Ok(()) };
+            let Some(segment) = look.segment_at(offset).or(look.segments.back()) else { return Ok(()) };
             let (path, position) = (segment.path().to_owned(), segment.position(offset));
             let durable = self.durable;
-            let fault = Fault::Unit(Corruption { path, position, offset, durable, damage });
+            let fault = match evidence {
+                Some(evidence) => Fault::Apaches(ApachesDamage { path, position, offset, damage, evidence }),
+                None => Fault::Unit(Corruption { path, position, offset, durable, damage }),
+            };
             self.verified.findings.push(fault.affects());
             self.skip(LogSpan { start: offset, bytes: segment.left(offset) });
             if segment.end() >= durable {
@@ -292,7 +308,7 @@ impl<'a> Verifier<'a> {
             let at = walk.position();
             let Some(segment) = walk.segment() else {
                 let has_more = self.look.segments.back().is_some_and(|last| last.base() > at.offset);
-                return Ok(if has_more { WalkEnd::Gap(at.offset) } else { WalkEnd::Log });
+                return if has_more { Ok(WalkEnd::Gap(at.offset)) } else { self.end(None, at.offset, None) };
             };
             let damaged = |damage| Ok(WalkEnd::Damage(at.offset, damage));
             if at.offset == confirmed.offset && walk.follows_other_than(confirmed.chain) {
@@ -305,6 +321,9 @@ impl<'a> Verifier<'a> {
                 }
                 Step::Unit { unit, span, end } => {
                     self.count(unit, span);
+                    if self.apaches.is_some() && unit == Unit::Record {
+                        note_time(&mut self.newest, walk.unit_bytes(span));
+                    }
                     self.verified.end = end.offset;
                     if let Some(derived) = self.derived.as_mut().filter(|_| unit != Unit::Blank) {
                         derived.see(self.look, span, walk.unit_bytes(span))?;
@@ -317,8 +336,28 @@ impl<'a> Verifier<'a> {
             if at.offset < self.durable || self.is_followed(at.offset)? {
                 return damaged(damage.unwrap_or(Damage::NothingWritten));
             }
-            self.verified.torn = damage;
-            return Ok(WalkEnd::Log);
+            return self.end(Some(segment), at.offset, damage);
+        }
+    }
+
+    /// The end of the log, if it may be here.
+    fn end(
+        &mut self,
+        segment: Option<&Arc<Segment>>,
+        offset: LogOffset,
+        damage: Option<Damage>,
+    ) -> Result<WalkEnd, OpenError> {
+        let end = SeemingEnd { segment, offset, is_damaged: damage.is_some(), newest: self.newest };
+        let path = segment.map_or(&*self.look.files.log, |segment| segment.path());
+        let refuted = self.apaches.map_or(Ok(None), |apaches| apaches.refute(end));
+        match refuted.map_err(|source| failed_at(path, source))? {
+            Some(evidence) => {
+                Ok(WalkEnd::Refuted(offset, damage.unwrap_or(Damage::NothingWritten), evidence))
+            }
+            None => {
+                self.verified.torn = damage;
+                Ok(WalkEnd::Log)
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 """Scenario migrate: Apache's brokers stop, `ferrymq migrate` takes their store to a group of ours, and Apache's client finds every
 message at its queue and offset, with its time, tags and keys. `classic` is one broker's store with messages of every kind, of
-which some still wait; `dledger` are the stores of three DLedger nodes."""
+which some still wait; `dledger` are the stores of three DLedger nodes; `upgraded` is that of a DLedger node that was a classic broker before, in the same folder."""
 
 import json
 import re
@@ -14,11 +14,12 @@ from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer, ferrymq
 from harness.stores import ALL_KINDS, CLIENT_S, STOPPED_S, different
 
 TOPIC, GROUP, NAME = "moved", "moved-readers", "broker-moved"
-KINDS = ("classic", "dledger")
+KINDS = ("classic", "dledger", "upgraded")
 NODES, QUEUES = 3, 4
 UPDATE_GROUP, SEND_BACK, QUERY_OFFSET, UPDATE_OFFSET, MAX_OFFSET, PULL = 200, 36, 14, 15, 30, 11
-# Delayed messages that are still waiting when the broker stops, and halves whose producer has not decided.
+# Delayed messages and timers that are still waiting when the broker stops, and halves whose producer has not decided.
 WAITING = 20
+KINDS_WAITING = 3
 # What the sends of a run come to beside the other kinds.
 MESSAGES = 2000
 MIGRATED_S = 600
@@ -31,7 +32,7 @@ def run(_servers, kinds, folder, messages=MESSAGES):
     for kind in kinds:
         started = time.monotonic()
         try:
-            verdict = {"classic": classic, "dledger": dledger}[kind](folder / kind, messages)
+            verdict = {"classic": classic, "dledger": dledger, "upgraded": upgraded}[kind](folder / kind, messages)
         except Failure as failure:
             verdict = str(failure)
         yield kind, time.monotonic() - started, verdict
@@ -119,6 +120,16 @@ class Moved:
         names.make_topic()
         names.java("fill", TOPIC, "first", f"{ALL_KINDS},plain:{messages}")
         names.consume()
+        self.note(names)
+
+    @classmethod
+    def of(cls, names):
+        """What is there already."""
+        found = cls.__new__(cls)
+        found.note(names)
+        return found
+
+    def note(self, names):
         self.messages, self.offsets = names.read(), names.offsets()
         self.retried = names.read(f"%RETRY%{GROUP}")
 
@@ -193,11 +204,11 @@ def classic(folder, messages):
         started += nodes
         serve(nodes, names)
         # The producer is back, and says which of its halves count.
-        names.java("decide", TOPIC, "waiting", f"{len(moved.messages) + 2 * WAITING}")
+        names.java("decide", TOPIC, "waiting", f"{len(moved.messages) + KINDS_WAITING * WAITING}")
         came = names.read()
         bodies = set(came) - set(moved.messages)
-        if len(came) != len(moved.messages) + 2 * WAITING or len(bodies) != 2 * WAITING:
-            raise Failure(f"{len(bodies)} messages have come that had waited, not {2 * WAITING}")
+        if len(came) != len(moved.messages) + KINDS_WAITING * WAITING or len(bodies) != KINDS_WAITING * WAITING:
+            raise Failure(f"{len(bodies)} messages have come that had waited, not {KINDS_WAITING * WAITING}")
         before = set(moved.messages)
         kept = [line for line in came if line in before]
         if kept != moved.messages:
@@ -247,3 +258,48 @@ def dledger(folder, messages):
         for server in reversed(started):
             if server.process:
                 server.kill()
+
+
+def upgraded(folder, messages):
+    old_names, started = Names("ns-old", "apache", folder), []
+    started.append(old_names.server)
+    try:
+        settings = {"brokerClusterName": "cluster-moved", "brokerName": NAME, "mappedFileSizeCommitLog": 4 << 20, **DISK}
+        old = Broker("old", folder, [old_names.server], {**settings, "brokerId": 0, "brokerRole": "ASYNC_MASTER"})
+        started.append(old)
+        old.start()
+        old.booted()
+        old_names.wait_for_leader()
+        old_names.make_topic()
+        old_names.java("fill", TOPIC, "before", f"{ALL_KINDS},plain:{messages}")
+        before = old_names.read()
+        old.process.stop(STOPPED_S)
+        old.settings = {**settings, "enableDLegerCommitLog": "true", "dLegerGroup": NAME, "dLegerPeers": f"n0-127.0.0.1:{free_port()}",
+                        "dLegerSelfId": "n0"}
+        old.start()
+        old.booted()
+        wait_until("the node leads", lambda: old_names.leader() == old.address and succeeds(old), 2 * ROUTE_S)
+        old_names.java("fill", TOPIC, "first", ALL_KINDS)
+        old_names.consume()
+        moved = Moved.of(old_names)
+        if [line for line in moved.messages if line in set(before)] != before:
+            raise Failure("Apache's DLedger node has lost what it had before")
+        old.process.stop(STOPPED_S)
+
+        names = Names("ns-new", "ferrymq", folder)
+        started.append(names.server)
+        nodes = our_nodes(names, folder)
+        told = migrate([old.folder / "store"], nodes)
+        started += nodes
+        serve(nodes, names)
+        moved.check(names)
+        return f"ok {len(before)} messages of before and {len(moved.messages) - len(before)} entries, {told}"
+    finally:
+        for server in reversed(started):
+            if server.process:
+                server.kill()
+
+
+def succeeds(broker):
+    """Whether it takes requests as a leader, and not only registers as one."""
+    return ask(broker.address, MAX_OFFSET, {"topic": TOPIC, "queueId": "0"}).code == 0

@@ -5,7 +5,7 @@ import subprocess
 import time
 from typing import Callable, NamedTuple
 
-from harness import answers, decode, differential, examples, migrate, migration, mqadmin, pairs, stores
+from harness import answers, damaged, decode, differential, examples, migrate, migration, mqadmin, pairs, stores
 from harness.clients import CLIENTS, Driver
 from harness.processes import POLL_S, Failure, wait_until
 from harness.servers import ROUTE_S, ferrymq
@@ -284,6 +284,8 @@ SCENARIOS = [
              "a store goes from Apache's broker to ours and back, with all its messages"),
     Scenario("migrate", frozenset(), migrate.KINDS, migrate.run,
              "the store of Apache's broker, or of its DLedger nodes, becomes a group of ours, with every message in its place"),
+    Scenario("damaged", frozenset(), damaged.KINDS, damaged.run,
+             "what is damaged in a store of Apache's broker is refused or made anew, and nothing is cut off"),
     Scenario("pairs", frozenset(), pairs.PAIRS, pairs.run,
              "a master and its slave, of which one or both are ours: under load, killed and back, with the same log in the end",
              ("ours-ours-sync", "ours-apache-async", "apache-ours-sync")),

@@ -27,7 +27,7 @@ import org.apache.rocketmq.common.message.MessageQueue;
  *
  * `fill NAME-SERVER TOPIC ROUND KINDS` sends messages of these kinds (of plain, batch, keyed, big, delayed, transactional) and
  * waits until all of them are in their queues; `plain:N` are N of them. `wait NAME-SERVER TOPIC ROUND N` sends N messages that are delayed for
- * half a minute, and N halves of transactions without a decision; `decide NAME-SERVER TOPIC ROUND COUNT` commits such halves when
+ * half a minute, N with a timer, and N halves of transactions without a decision; `decide NAME-SERVER TOPIC ROUND COUNT` commits such halves when
  * it is asked, until the topic has COUNT messages. `read NAME-SERVER TOPIC` prints a line for each message of the topic: queue,
  * offset, place in the log, bytes there, store time, checksum of the stored body, tags, keys, offset id,
  * CRC-32 of the body, separated by tabs.
@@ -41,6 +41,8 @@ public final class Stores {
     private static final long POLL_MS = 50;
     /** A busy machine is no failure. */
     private static final int CALL_MS = 30_000;
+    /** Longer than it takes to stop a broker. */
+    private static final int TIMER_S = 45;
 
     private Stores() {
     }
@@ -175,6 +177,11 @@ public final class Stores {
         for (int number = 0; number < count; number++) {
             Message message = new Message(topic, (round + "-delayed-" + number).getBytes(StandardCharsets.UTF_8));
             message.setDelayTimeLevel(4);
+            producer.send(message);
+        }
+        for (int number = 0; number < count; number++) {
+            Message message = new Message(topic, (round + "-timer-" + number).getBytes(StandardCharsets.UTF_8));
+            message.setDelayTimeSec(TIMER_S);
             producer.send(message);
         }
         producer.shutdown();

@@ -1,0 +1,129 @@
+//! What Apache's broker leaves beside its log, and what it says about the end of it.
+//!
+//! `abort` lies there while it runs, so without it the broker ended in order, and no crash has torn anything. `checkpoint` begins with
+//! the store time of a message that was on the disk: a log whose newest message is older has lost what it had. It may say too
+//! little, and of a slave whose machine was lost too much; both are no reason to cut anything off.
+//!
+//! Apache's broker itself ends its log at the first place that it cannot read, whatever follows.
+
+use std::io;
+use std::sync::Arc;
+
+use ferrymq_proto::position::{LogOffset, Timestamp};
+use ferrymq_proto::record::{self, Found, Record};
+
+use crate::disk::{Access, Disk};
+use crate::files::StoreFiles;
+use crate::look::exists;
+use crate::position::behind;
+use crate::scan::is_record_at;
+use crate::segment::Segment;
+
+const CHECKPOINT: &str = "checkpoint";
+/// Size and magic of a record.
+const HEAD_BYTES: usize = 8;
+/// What is read at once when a record is looked for.
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// Why the end of a log is none that a crash may have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Evidence {
+    #[error("Apache's broker ended in order, so no crash has left that")]
+    EndedInOrder,
+    #[error("at offset {0} a whole record follows")]
+    RecordFollows(LogOffset),
+    #[error("more of the log follows in the next file")]
+    FileFollows,
+    #[error(
+        "its newest message is of {} (milliseconds), but Apache's checkpoint says that one of {flushed} was on the disk",
+        .newest.map_or("no time".to_owned(), |newest| newest.0.to_string())
+    )]
+    MoreWasThere { newest: Option<Timestamp>, flushed: Timestamp },
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ApachesNotes {
+    ended_in_order: bool,
+    /// The store time of a message that was on the disk.
+    flushed: Option<Timestamp>,
+}
+
+/// Where a log seems to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SeemingEnd<'a> {
+    pub segment: Option<&'a Arc<Segment>>,
+    pub offset: LogOffset,
+    pub is_damaged: bool,
+    /// The latest store time of all messages before it.
+    pub newest: Option<Timestamp>,
+}
+
+impl ApachesNotes {
+    pub fn read(disk: &dyn Disk, files: &StoreFiles) -> io::Result<Self> {
+        let ended_in_order = !exists(disk, &files.abort)?;
+        let file = match disk.open(&files.folder.join(CHECKPOINT), Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self { ended_in_order, flushed: None });
+            }
+            other => other?,
+        };
+        let mut time = [0; 8];
+        let read = file.read_at(&mut time, 0)?;
+        let time = Timestamp(i64::from_be_bytes(time));
+        let flushed = (read == size_of::<i64>() && time.0 > 0).then_some(time);
+        Ok(Self { ended_in_order, flushed })
+    }
+
+    /// Why a log cannot end there.
+    pub fn refute(&self, end: SeemingEnd<'_>) -> io::Result<Option<Evidence>> {
+        let SeemingEnd { segment, offset, is_damaged, newest } = end;
+        let is_known = newest.is_some() || offset == LogOffset(0);
+        if let Some(flushed) = self.flushed.filter(|flushed| is_known && newest < Some(*flushed)) {
+            return Ok(Some(Evidence::MoreWasThere { newest, flushed }));
+        }
+        if !is_damaged {
+            return Ok(None);
+        }
+        if self.ended_in_order {
+            return Ok(Some(Evidence::EndedInOrder));
+        }
+        let Some(segment) = segment else { return Ok(None) };
+        Ok(record_behind(segment, offset)?.map(Evidence::RecordFollows))
+    }
+}
+
+/// A whole record behind a place, in the same segment.
+fn record_behind(segment: &Segment, offset: LogOffset) -> io::Result<Option<LogOffset>> {
+    let mut window = vec![0; WINDOW_BYTES];
+    let mut start = behind(offset, 1);
+    while start < segment.end() {
+        segment.read_padded(start, &mut window)?;
+        for (at, head) in window.windows(HEAD_BYTES).enumerate() {
+            let candidate = behind(start, at as u64);
+            let Some(bytes) = claimed_bytes(head).filter(|bytes| *bytes <= segment.left(candidate)) else {
+                continue;
+            };
+            let mut record = vec![0; usize::try_from(bytes).unwrap_or_default()];
+            segment.read_padded(candidate, &mut record)?;
+            if is_record_at(&record, candidate, bytes) {
+                return Ok(Some(candidate));
+            }
+        }
+        start = behind(start, (WINDOW_BYTES - HEAD_BYTES + 1) as u64);
+    }
+    Ok(None)
+}
+
+/// How long a record would be that begins so.
+fn claimed_bytes(head: &[u8]) -> Option<u64> {
+    match record::scan(head) {
+        Found::Truncated { needed } if needed > HEAD_BYTES => Some(needed as u64),
+        _ => None,
+    }
+}
+
+/// Keeps the latest store time of records.
+pub(crate) fn note_time(newest: &mut Option<Timestamp>, record: &[u8]) {
+    let time = Record::decode(record).ok().map(|(record, _)| record.store_timestamp);
+    *newest = (*newest).max(time);
+}

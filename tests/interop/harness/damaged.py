@@ -1,0 +1,226 @@
+"""Scenario damaged: what is left of a store of Apache's broker after something bad, given to our broker and to `ferrymq migrate --check`.
+
+What cannot be made anew is refused with a sentence that names the file, and nothing in the folder is changed: nobody has asked to cut
+anything off. What can be made anew is: every message is served as before, at its offset, and found by its key."""
+
+import hashlib
+import shutil
+import subprocess
+import time
+
+from harness.migrate import DISK, NAME, TOPIC, Names, Node, our_nodes
+from harness.processes import Failure
+from harness.servers import Broker, ferrymq
+from harness.stores import KEYED, STOPPED_S, different
+
+KINDS = ("plain", "refused", "rocksdb")
+SEGMENT_BYTES = 4 << 20
+FILLED = "plain,keyed,big,batch"
+REFUSED_S = 60
+REFUSED, FAILED = 5, 1
+
+
+def run(_servers, kinds, folder):
+    for kind in kinds:
+        started = time.monotonic()
+        try:
+            verdict = {"plain": mended, "refused": refused, "rocksdb": rocksdb}[kind](folder / kind)
+        except Failure as failure:
+            verdict = str(failure)
+        yield kind, time.monotonic() - started, verdict
+
+
+class Source:
+    """A store that Apache's broker has left in order, and what was in it."""
+
+    def __init__(self, folder, **more):
+        self.folder, self.names = folder, Names("ns", "apache", folder)
+        self.settings = {"brokerClusterName": "cluster-moved", "brokerName": NAME, "brokerId": 0, "brokerRole": "ASYNC_MASTER",
+                         "mappedFileSizeCommitLog": SEGMENT_BYTES, **DISK}
+        broker = Broker("old", folder, [self.names.server], {**self.settings, **more})
+        try:
+            broker.start()
+            broker.booted()
+            self.names.wait_for_leader()
+            self.names.make_topic()
+            self.names.java("fill", TOPIC, "first", FILLED)
+            self.messages = self.names.read()
+            broker.process.stop(STOPPED_S)
+        finally:
+            broker.kill()
+        self.store = broker.folder / "store"
+
+    def damaged(self, name, damage):
+        """A broker of ours on a copy of the store, to which something was done."""
+        broker = Node(name, self.folder, [self.names.server], self.settings, kind="ferrymq")
+        shutil.copytree(self.store, broker.folder / "store")
+        damage(broker.folder / "store")
+        return broker
+
+    def end(self):
+        self.names.server.kill()
+
+
+def logs(store):
+    return sorted(file for file in (store / "commitlog").iterdir() if len(file.name) == 20)
+
+
+def written(store):
+    """The files of the log in which something is; Apache's broker makes the next one before it needs it."""
+    return [file for file in logs(store) if any(file.read_bytes()[:8])]
+
+
+def last_byte(file):
+    return len(file.read_bytes().rstrip(b"\0")) - 1
+
+
+def change(file, at, to=None):
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        byte = opened.read(1)
+        opened.seek(at)
+        opened.write(to or bytes([byte[0] ^ 1]))
+
+
+def wipe(file, at):
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        opened.write(bytes(file.stat().st_size - at))
+
+
+def remove_last(store):
+    for file in logs(store)[len(written(store)) - 1:]:
+        file.unlink()
+
+
+def cut_short(store):
+    file = written(store)[-1]
+    for empty in set(logs(store)) - set(written(store)):
+        empty.unlink()
+    with file.open("r+b") as opened:
+        opened.truncate(last_byte(file) // 2)
+
+
+def half(file):
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size // 2)
+
+
+def half_without_copy(store):
+    half(store / "config" / "topics.json")
+    (store / "config" / "topics.json.bak").unlink(missing_ok=True)
+
+
+def half_with_copy(store):
+    shutil.copy(store / "config" / "topics.json", store / "config" / "topics.json.bak")
+    half(store / "config" / "topics.json")
+
+
+def damage_queues(store):
+    for file in (store / "consumequeue" / TOPIC).rglob("0*"):
+        if file.is_file():
+            wipe(file, 7)
+
+
+# The words that are said, and by whom: a broker that starts, and one who migrates.
+REFUSALS = {
+    "middle": (lambda store: change(written(store)[0], SEGMENT_BYTES // 2), "is damaged at"),
+    "last-file": (lambda store: change(written(store)[-1], last_byte(written(store)[-1]) // 2), "is damaged at"),
+    "last-record": (lambda store: wipe(written(store)[-1], last_byte(written(store)[-1]) - 20), "is damaged at"),
+    "nothing-in-last-file": (lambda store: wipe(written(store)[-1], 0), "was on the disk"),
+    "no-last-file": (remove_last, "was on the disk"),
+    "short-last-file": (cut_short, "commitlog"),
+    "no-first-but-one-file": (lambda store: logs(store)[1].unlink(), "is missing"),
+    "half-a-config-file": (half_without_copy, "topics.json is damaged"),
+}
+# What is made anew.
+MENDED = {
+    "queues-damaged": damage_queues,
+    "queues-missing": lambda store: shutil.rmtree(store / "consumequeue"),
+    "index-missing": lambda store: shutil.rmtree(store / "index"),
+    "checkpoint-missing": lambda store: (store / "checkpoint").unlink(),
+    "config-file-with-copy": half_with_copy,
+}
+
+
+def state(store):
+    """All that counts in a folder: the log and the tables."""
+    files = [*logs(store), *(file for file in (store / "config").rglob("*") if file.is_file())]
+    return {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
+
+
+def refuses(broker, group, words):
+    """Our broker does not start on it, nor is it moved, and it stays as it is."""
+    store = broker.folder / "store"
+    before = state(store)
+    broker.write()
+    check = ["migrate", "--from", store, "--to", *(node.configuration for node in group), "--check"]
+    for command, code in (([*check, "--config-of", broker.configuration], REFUSED), (["broker", "-c", broker.configuration], FAILED)):
+        done = subprocess.run([str(word) for word in (ferrymq(), *command)], capture_output=True, text=True, timeout=REFUSED_S)
+        if done.returncode != code or words not in done.stderr or "panic" in done.stderr:
+            raise Failure(f"{broker.name}: {command[0]} ends with {done.returncode} and says {done.stdout[-600:]}{done.stderr[-1500:]}")
+    if state(store) != before:
+        raise Failure(f"{broker.name}: something was changed")
+    shutil.rmtree(broker.folder)
+
+
+def written_group(source):
+    group = our_nodes(source.names, source.folder / "group")
+    for node in group:
+        node.write()
+    return group
+
+
+def refused(folder):
+    source = Source(folder)
+    try:
+        group = written_group(source)
+        for name, (damage, words) in REFUSALS.items():
+            refuses(source.damaged(name, damage), group, words)
+        return f"ok {len(REFUSALS)} kinds of damage are refused, and nothing is cut off"
+    finally:
+        source.end()
+
+
+def mended(folder):
+    source = Source(folder)
+    try:
+        group = written_group(source)
+        for name, damage in MENDED.items():
+            broker = source.damaged(name, damage)
+            broker.write()
+            check = [ferrymq(), "migrate", "--from", broker.folder / "store", "--config-of", broker.configuration, "--check",
+                     "--to", *(node.configuration for node in group)]
+            done = subprocess.run([str(word) for word in check], capture_output=True, text=True, timeout=REFUSED_S)
+            if done.returncode:
+                raise Failure(f"{name}: migrate --check: {done.returncode} {done.stdout}{done.stderr}")
+            broker.start()
+            try:
+                broker.booted()
+                source.names.wait_for_leader()
+                found = source.names.read()
+                if found != source.messages:
+                    raise Failure(different(source.messages, found, f"{name}: other messages"))
+                keyed = source.names.java("find", TOPIC, "first-all")
+                if keyed != [str(KEYED)]:
+                    raise Failure(f"{name}: {keyed} messages are found by a key, not {KEYED}")
+                broker.process.stop(STOPPED_S)
+            finally:
+                broker.kill()
+            shutil.rmtree(broker.folder)
+        return f"ok {len(source.messages)} messages after {len(MENDED)} kinds of damage"
+    finally:
+        source.end()
+
+
+def rocksdb(folder):
+    """Topics, groups and offsets are where we do not look; so it is refused, rather than that nobody finds them."""
+    told = []
+    for name, more in (("v1", {"storeType": "defaultRocksDB"}), ("v2", {"configManagerVersion": "v2"})):
+        source = Source(folder / name, **more)
+        try:
+            refuses(source.damaged(f"kept-{name}", lambda _store: None), written_group(source), "RocksDB")
+        finally:
+            source.end()
+        told.append(name)
+    return f"ok refused: tables of {' and '.join(told)}"
