@@ -3,6 +3,8 @@ client the slave is killed and comes back; when the master is killed the slave h
 both write on, and in the end their logs are the same files, byte for byte."""
 
 import json
+import os
+import signal
 import threading
 import time
 
@@ -79,6 +81,54 @@ def act(folder, kind):
                         place for place in places if place[0] == str(queue)]:
                     raise Failure(f"{group}: queue {queue} is another one: {seen[:5]} of {places[:5]}")
         return f"ok {len(places)} messages from the acting master, in order as well"
+    finally:
+        for server in reversed(started):
+            if server.process:
+                server.kill()
+
+
+def run_statuses(_servers, clients, folder):
+    for name in clients:
+        started = time.monotonic()
+        try:
+            verdict = statuses(folder / name)
+        except Failure as failure:
+            verdict = str(failure)
+        yield name, time.monotonic() - started, verdict
+
+
+def statuses(folder):
+    """What a producer of Apache's client hears from a master that waits for its slave: while it follows, while it does not answer, and
+    when it is gone."""
+    name_server = NameServer("ns-statuses", "ferrymq", folder)
+    both = {"brokerClusterName": "cluster-pairs", "brokerName": "broker-pairs", "diskMaxUsedSpaceRatio": 95}
+    master = Broker("master", folder, [name_server], {**both, "brokerId": 0, **MODES["sync"]}, kind="ferrymq")
+    slave = Broker("slave", folder, [name_server], {**both, "brokerId": 1, "brokerRole": "SLAVE"}, kind="ferrymq")
+    started = [name_server, master, slave]
+    try:
+        for server in started:
+            server.start()
+            server.booted()
+        pair = Pair(name_server, master, slave)
+        pair.make_topic()
+        pair.follow()
+
+        def hears(expected):
+            heard = java_reads(pair, "send", 3)
+            if heard != [expected] * 3:
+                raise Failure(f"{heard}, not {expected}")
+        hears("SEND_OK")
+        os.kill(slave.process.child.pid, signal.SIGSTOP)
+        hears("FLUSH_SLAVE_TIMEOUT")
+        slave.kill()
+        wait_until("the master is alone", lambda: slaves_in_sync(master.address) == 0, ROUTE_S)
+        hears("SLAVE_NOT_AVAILABLE")
+        slave.start()
+        slave.booted()
+        pair.follow()
+        pair.level()
+        hears("SEND_OK")
+        return "ok SEND_OK, FLUSH_SLAVE_TIMEOUT, SLAVE_NOT_AVAILABLE and SEND_OK again"
     finally:
         for server in reversed(started):
             if server.process:

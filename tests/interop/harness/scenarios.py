@@ -289,6 +289,8 @@ SCENARIOS = [
     Scenario("pairs", frozenset(), pairs.PAIRS, pairs.run,
              "a master and its slave, of which one or both are ours: under load, killed and back, with the same log in the end",
              ("ours-ours-sync", "ours-apache-async", "apache-ours-sync")),
+    Scenario("send-status", frozenset(), ("ferrymq",), pairs.run_statuses,
+             "what Apache's producer hears from a master that waits for a slave which follows, is stuck, or is gone"),
     Scenario("acting-master", frozenset(), ("ferrymq", "apache"), pairs.run_acting,
              "a slave in its dead master's place serves consumers, in order as well", ("ferrymq",)),
     Scenario("migration", frozenset(), migration.MODES, migration.run,

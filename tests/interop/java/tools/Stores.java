@@ -32,6 +32,7 @@ import org.apache.rocketmq.common.message.MessageQueue;
  * offset, place in the log, bytes there, store time, checksum of the stored body, tags, keys, offset id,
  * CRC-32 of the body, separated by tabs.
  * `find NAME-SERVER TOPIC KEY…` prints for each key how many messages have it.
+ * `send NAME-SERVER TOPIC COUNT` sends so many messages, one after the other, and prints the status of each.
  * `ordered NAME-SERVER TOPIC GROUP COUNT` consumes so many messages in the order of their queues, and prints queue and offset of each.
  */
 public final class Stores {
@@ -65,6 +66,7 @@ public final class Stores {
             case "decide" -> decide(arguments[1], arguments[2], arguments[3], Long.parseLong(arguments[4]));
             case "read" -> read(arguments[1], arguments[2]);
             case "find" -> find(arguments[1], arguments[2], Arrays.copyOfRange(arguments, 3, arguments.length));
+            case "send" -> send(arguments[1], arguments[2], Integer.parseInt(arguments[3]));
             case "ordered" -> ordered(arguments[1], arguments[2], arguments[3], Integer.parseInt(arguments[4]));
             default -> throw new IllegalArgumentException(arguments[0]);
         }
@@ -285,6 +287,19 @@ public final class Stores {
             throw new IllegalStateException(left.getCount() + " messages did not come");
         }
         consumer.shutdown();
+    }
+
+    private static void send(String nameServer, String topic, int count) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer("stores-sender");
+        producer.setNamesrvAddr(nameServer);
+        producer.setSendMsgTimeout(CALL_MS);
+        // What its slaves have not is a success with another name, and no reason to send it once more.
+        producer.setRetryAnotherBrokerWhenNotStoreOK(false);
+        producer.start();
+        for (int number = 0; number < count; number++) {
+            say(producer.send(new Message(topic, "sent".getBytes(StandardCharsets.UTF_8))).getSendStatus());
+        }
+        producer.shutdown();
     }
 
     private static void find(String nameServer, String topic, String[] keys) throws Exception {
