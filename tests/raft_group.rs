@@ -6,8 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says with a panic that it failed")]
 
 mod alone;
+#[path = "raft_group/apaches.rs"]
+mod apaches;
 #[path = "raft_group/away.rs"]
 mod away;
+#[path = "raft_group/clients.rs"]
+mod clients;
 #[path = "raft_group/damage.rs"]
 mod damage;
 #[path = "raft_group/group.rs"]
@@ -32,8 +36,9 @@ mod staleness;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use clients::insist;
 use ferrymq_proto::headers::DeleteTopic;
-use group::{Group, NODES, insist};
+use group::{Group, NODES};
 use handovers::{report, rounds};
 use load::{Load, check, make_readers};
 
@@ -102,6 +107,6 @@ async fn a_deleted_topic_begins_anew_on_every_node() {
     let (_, offset) = insist(&clients, leader, 0, "new").await;
     assert!(last > offset, "{last} and then {offset}");
     for client in &clients {
-        group::wait_for_bodies(client, 0, &["new"]).await;
+        clients::wait_for_bodies(client, 0, &["new"]).await;
     }
 }

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -49,9 +49,24 @@ impl Dev {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Outcome {
+        outcome(&mut self.command(arguments))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program::program(Path::new(BINARY), arguments, self.folder.path());
         command.env("XDG_RUNTIME_DIR", self.folder.path()).env("NAMESRV_ADDR", &self.name_server);
-        outcome(&mut command)
+        command
+    }
+
+    /// What a command prints that does not end by itself. Dropping it ends the command.
+    pub fn lines(&self, line: &str) -> impl Iterator<Item = String> {
+        let mut command = self.command(&line.split_whitespace().collect::<Vec<_>>());
+        let mut running = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+        std::iter::from_fn(move || {
+            let _ends_with_it = &mut running;
+            lines.next().map(Result::unwrap)
+        })
     }
 
     /// What a command prints that must succeed.
@@ -73,6 +88,15 @@ impl Dev {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head.split_whitespace().nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

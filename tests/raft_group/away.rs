@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::group::{Group, NODES, PATIENCE, wait_for_end};
+use super::clients::wait_for_end;
+use super::group::{Group, NODES, PATIENCE};
 use super::handovers::report;
 use super::load::{Acked, Load, check_newest, make_readers};
 

@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::group::{Group, NODES, PATIENCE, insist};
+use super::clients::insist;
+use super::group::{Group, NODES, PATIENCE};
 use super::load::{Load, check, make_readers};
 
 /// Flips one bit of a node's log.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use ferrymq_proto::net::{CallError, Client};
 use tokio::task::JoinSet;
 
-use super::group::{Group, PATIENCE, QUEUES, insist, insist_and_tell, is_gone, read_from, read_queue};
+use super::clients::{insist, insist_and_tell, is_gone, read_from, read_queue};
+use super::group::{Group, PATIENCE, QUEUES};
 
 /// How many send at the same time.
 const SENDERS: usize = 8;

@@ -1,9 +1,11 @@
 //! Nodes that come, go, fall behind and forget, under load and through the command line.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::group::{Group, NODES, PATIENCE, insist, send};
+use super::clients::{insist, send};
+use super::group::{Group, NODES, PATIENCE};
 use super::load::{Load, check, check_newest, make_readers};
 
 /// Every segment goes as soon as another one follows it.
@@ -43,7 +45,10 @@ async fn a_node_that_was_away_for_longer_than_messages_are_kept_goes_on() {
     group.kill(away);
     group.start(away);
     check_newest(&group, &acked).await;
-    assert!(group.raft(&["hash-check"]).is_ok());
+    let printed = group.raft_at_last(&["hash-check"]).await;
+    let found = hashes(&printed);
+    assert_eq!(found.len(), NODES, "{printed}");
+    assert!(found.values().all(|hash| *hash == found["n0"]), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,4 +119,38 @@ async fn a_wiped_node_does_not_vote_as_what_it_was() {
     group.kill(other);
     insist(&group.clients(), leader, 0, "with the one that was wiped").await;
     check(&group, &acked).await;
+}
+
+/// The hash that each node has for its log.
+fn hashes(printed: &str) -> BTreeMap<&str, &str> {
+    let rows = printed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row.len() == 4 && row[1].starts_with('n')).map(|row| (row[1], row[3])).collect()
+}
+
+/// Two groups that are called the same: a name server knows the leader of one and the followers of the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_logs_have_other_hashes() {
+    let mut one = Group::known_at_rest("");
+    one.configure(0, &[0]);
+    one.start(0);
+    insist(&one.clients(), 0, 0, "of one").await;
+    let mut other = Group::new("preferredLeaderId=n0");
+    let follows = format!("preferredLeaderId=n0\nnamesrvAddr={}", one.name_server());
+    (1..NODES).for_each(|number| other.amend(number, "preferredLeaderId=n0", &follows));
+    (0..NODES).for_each(|number| other.start(number));
+    insist(&other.clients(), 0, 0, "of the other").await;
+
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let printed = one.raft(&["hash-check"]).unwrap_or_else(|complaint| complaint);
+        let found = hashes(&printed);
+        if found.len() == NODES {
+            assert!(one.raft(&["hash-check"]).is_err(), "{printed}");
+            assert_eq!(found["n1"], found["n2"]);
+            assert_ne!(found["n0"], found["n1"]);
+            return;
+        }
+        assert!(Instant::now() < until, "{printed}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -15,10 +15,8 @@ use ferrymq_proto::position::{QueueId, QueueOffset};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::group::{
-    Group, NODES, PATIENCE, QUEUES, SEGMENT_BYTES, TOPIC, insist, message, read_from, read_queue, send,
-    wait_for_end,
-};
+use super::clients::{insist, message, read_from, read_queue, send, wait_for_end};
+use super::group::{Group, NODES, PATIENCE, QUEUES, SEGMENT_BYTES, TOPIC};
 use crate::alone::{broker_port, own_address};
 
 /// Of each queue.

@@ -8,7 +8,8 @@ use ferrymq_proto::headers::{
 use ferrymq_proto::net::Client;
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
 
-use super::group::{Group, QUEUES, TOPIC, insist, message, wait_for_bodies};
+use super::clients::{insist, message, wait_for_bodies};
+use super::group::{Group, QUEUES, TOPIC};
 use super::load::make_readers;
 
 const PREPARED: i32 = 4;

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::group::{Group, insist, status};
+use super::clients::{insist, status};
+use super::group::Group;
 use super::load::{Load, check, make_readers};
 
 const NODES_MAX: usize = 7;

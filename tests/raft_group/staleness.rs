@@ -12,7 +12,8 @@ use ferrymq_proto::net::{CallError, Client};
 use ferrymq_proto::position::{QueueId, QueueOffset, Timestamp};
 use rustix::process::Signal;
 
-use super::group::{Group, NODES, PATIENCE, TOPIC, bounds, insist, pull, read_from, send, status};
+use super::clients::{bounds, insist, pull, read_from, send, status};
+use super::group::{Group, NODES, PATIENCE, TOPIC};
 use super::load::make_readers;
 
 const QUEUE: QueueId = QueueId(0);

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::FlushMode;
+use futures_util::StreamExt;
 
-use super::rig::Cluster;
+use super::rig::{Cluster, fill, real_disk};
 use crate::NodeId;
+use crate::checkpoint::Checkpoints;
 use crate::proto::append_reply::Outcome;
 use crate::proto::raft_client::RaftClient;
-use crate::proto::{AppendRequest, LogId, Vote, VoteRequest};
+use crate::proto::{AppendRequest, LogId, LogRange, SnapshotPart, TransferRequest, Vote, VoteRequest};
 use crate::transport::passport::{Identity, Passport};
 
 fn passport(to: NodeId, node: u64) -> Passport {
@@ -83,6 +85,74 @@ fn old_repeated_and_oversized_messages_change_nothing() {
             (before.term, before.last, before.role),
             "n{number}"
         );
+    }
+    cluster.send("orders", 0, "after");
+    cluster.settle();
+}
+
+#[test]
+fn streams_that_make_no_sense_change_nothing() {
+    let cluster = Cluster::started(3, FlushMode::Sync);
+    fill(&cluster, 2);
+    cluster.settle();
+    let leader = cluster.leader();
+    let follower = (leader + 1) % 3;
+    let node = |number: usize| cluster.node(number).handle().node();
+    let before: Vec<_> = (0..3).map(|number| cluster.node(number).handle().status()).collect();
+    let term = before[leader].term.0;
+    let of_leader = Vote { term, node: node(leader).0, committed: true };
+    let old = Vote { term: 0, ..of_leader };
+    let first = cluster.node(leader).log.final_units(LogOffset(0), 0).unwrap();
+    let checkpoint = Checkpoints::to_read(&real_disk(), &cluster.folder(follower)).unwrap().unwrap();
+    let checkpoint = checkpoint.newest().unwrap().encode();
+    let address = format!("http://{}", cluster.members[follower].address);
+    let stamp = || passport(node(follower), 7);
+
+    cluster.block_on(async {
+        let mut client = RaftClient::connect(address).await.unwrap();
+        // A stream ends with the first request that is wrong; what was right is answered.
+        let again = AppendRequest { vote: Some(of_leader), frames: vec![first], ..Default::default() };
+        let garbage = AppendRequest { frames: vec![Bytes::from(vec![7; 1000])], ..again.clone() };
+        let requests = [again.clone(), AppendRequest::default(), garbage, again];
+        let replies = client.append(stamp().stamp(tokio_stream::iter(requests))).await.unwrap();
+        let replies: Vec<_> = replies.into_inner().collect().await;
+        assert!(replies.iter().flatten().all(|reply| matches!(reply.outcome, Some(Outcome::Matched(_)))));
+        assert!(replies.len() <= 1, "{replies:?}");
+
+        // Checkpoints: of nobody, of garbage, of a leader that is deposed, and of what is long there.
+        let part = |vote: Option<Vote>, checkpoint: &Bytes| {
+            vec![SnapshotPart { vote, checkpoint: checkpoint.clone() }]
+        };
+        let garbage = Bytes::from(vec![7; 1000]);
+        for parts in [Vec::new(), part(None, &checkpoint), part(Some(of_leader), &garbage)] {
+            assert!(client.install_snapshot(stamp().stamp(tokio_stream::iter(parts))).await.is_err());
+        }
+        for vote in [old, of_leader] {
+            let parts = tokio_stream::iter(part(Some(vote), &checkpoint));
+            let reply = client.install_snapshot(stamp().stamp(parts)).await.unwrap().into_inner();
+            assert_eq!(reply.vote, Some(of_leader));
+        }
+
+        // Who was deposed hands nothing over, and who asks for what there is not gets nothing.
+        let last = Some(LogId { term: 99, index: 99 });
+        let handed = TransferRequest { from: Some(old), to: node(follower).0, last };
+        let refusal = client.transfer_leader(stamp().stamp(handed)).await.unwrap().into_inner().refusal;
+        assert!(!refusal.is_empty());
+        for offset in [i64::MIN, -1, 1, i64::MAX] {
+            let range = LogRange { offset, bytes_max: u32::MAX };
+            let part = client.read_log(stamp().stamp(range)).await;
+            assert!(part.is_err() || part.unwrap().into_inner().units.is_empty(), "{offset}");
+        }
+    });
+
+    for (number, before) in before.into_iter().enumerate() {
+        let after = cluster.node(number).handle().status();
+        assert_eq!(
+            (after.term, after.last, after.role),
+            (before.term, before.last, before.role),
+            "n{number}"
+        );
+        assert!(cluster.node(number).app.restored.lock().unwrap().is_empty(), "n{number}");
     }
     cluster.send("orders", 0, "after");
     cluster.settle();
