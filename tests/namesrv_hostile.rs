@@ -13,7 +13,10 @@ use ferrymq_proto::code::RequestCode;
 use ferrymq_proto::command;
 use ferrymq_proto::headers::{GetClusterInfo, GetRoute};
 use ferrymq_proto::net::{CallError, Client};
+use resources::connections;
 use tempfile::TempDir;
+
+mod resources;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -56,9 +59,7 @@ impl NameServer {
 
     /// What the process holds in memory.
     fn resident(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * KIB
+        resources::resident(self.process.id())
     }
 }
 
@@ -98,11 +99,7 @@ async fn ten_thousand_idle_connections() {
     let server = NameServer::start();
     let good = server.client();
     behaves(&good).await;
-    let limits = fs::read_to_string("/proc/self/limits").unwrap();
-    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
-    let files: usize = files.split_whitespace().nth(3).unwrap().parse().unwrap();
-    // Where this process may not open so many files, as many as it may.
-    let count = 10_000.min(files - 200);
+    let count = connections(10_000);
     let before = server.resident();
     let ask = request(RequestCode::GET_BROKER_CLUSTER_INFO);
     let mut idle = Vec::new();

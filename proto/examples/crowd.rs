@@ -28,7 +28,7 @@ use ferrymq_proto::net::{Call, Client, Service};
 use ferrymq_proto::position::{QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::Record;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 const CALL_MAX: Duration = Duration::from_secs(60);
@@ -38,6 +38,7 @@ const HEARTBEATS: Duration = Duration::from_secs(30);
 const REBALANCES: Duration = Duration::from_secs(20);
 const SUSPEND_MS: i64 = 15_000;
 const GROUP_MEMBERS: usize = 2;
+const IDLE_LOOKS: usize = 4;
 const MESSAGES_PER_PRODUCER: usize = 50;
 /// It holds pulls, commits what it read, and is subscribed by heartbeat.
 const PULL_FLAGS: i32 = 0x1 | 0x2;
@@ -67,7 +68,7 @@ async fn main() {
 
     let began = Instant::now();
     let mut consumers: Vec<_> = (0..plan.clients).map(|number| crowd.enter(number)).collect();
-    crowd.settled().await;
+    crowd.settled(plan.clients).await;
     let what =
         format!("{} consumers in {} groups share {} queues", plan.clients, plan.groups, crowd.owners.len());
     plan.report(&what, began.elapsed());
@@ -76,21 +77,26 @@ async fn main() {
 
     let began = Instant::now();
     let dying = plan.clients / 10;
-    consumers.truncate(plan.clients - dying);
-    crowd.settled().await;
+    for consumer in consumers.split_off(plan.clients - dying) {
+        consumer.die().await;
+    }
+    crowd.settled(plan.clients - dying).await;
     plan.report(&format!("{dying} consumers died: the others have their queues"), began.elapsed());
 
     crowd.deliver(&producers, "delivered to the others").await;
 
     let began = Instant::now();
     consumers.extend((plan.clients - dying..plan.clients).map(|number| crowd.enter(number)));
-    crowd.settled().await;
+    crowd.settled(plan.clients).await;
     plan.report(&format!("{dying} consumers came back"), began.elapsed());
 
-    let began = (Instant::now(), plan.cpu_seconds());
-    sleep(Duration::from_secs(30)).await;
-    let idle = (plan.cpu_seconds() - began.1) / began.0.elapsed().as_secs_f64();
-    plan.report(&format!("nothing to do, {:.1} % of a core", idle * 100.0), began.0.elapsed());
+    // More than once, to see whether what it costs grows.
+    for _ in 0..IDLE_LOOKS {
+        let began = (Instant::now(), plan.cpu_seconds());
+        sleep(Duration::from_secs(30)).await;
+        let idle = (plan.cpu_seconds() - began.1) / began.0.elapsed().as_secs_f64();
+        plan.report(&format!("nothing to do, {:.1} % of a core", idle * 100.0), began.0.elapsed());
+    }
     drop(consumers);
     drop(producers);
     sleep(Duration::from_secs(5)).await;
@@ -112,7 +118,9 @@ impl Plan {
     }
 
     fn members(&self, group: usize) -> [usize; GROUP_MEMBERS] {
-        [group % self.clients, (group * 7 + 1 + group / self.clients) % self.clients]
+        // So far apart that they do not die together.
+        let first = group % self.clients;
+        [first, (first + self.clients / 2 + group / self.clients) % self.clients]
     }
 
     async fn create_topics(&self) {
@@ -193,6 +201,8 @@ struct Crowd {
     plan: Arc<Plan>,
     /// How many clients believe that a queue is theirs, by group and queue.
     owners: Vec<AtomicU32>,
+    /// How many queues a client has.
+    shares: Vec<AtomicU32>,
     /// What each group is to get next of a queue.
     following: Vec<AtomicI64>,
     delivered: AtomicUsize,
@@ -206,6 +216,7 @@ impl Crowd {
         Arc::new(Self {
             plan,
             owners: (0..places).map(|_| AtomicU32::new(0)).collect(),
+            shares: (0..plan.clients).map(|_| AtomicU32::new(0)).collect(),
             following: (0..places).map(|_| AtomicI64::new(0)).collect(),
             delivered: AtomicUsize::new(0),
             repeated: AtomicUsize::new(0),
@@ -217,10 +228,14 @@ impl Crowd {
         group * self.plan.queues + queue
     }
 
-    /// Waits until each queue has one owner in each group.
-    async fn settled(&self) {
+    /// Waits until each queue has one owner in each group, and each of the first `living` clients has queues.
+    async fn settled(&self, living: usize) {
         let began = Instant::now();
-        while self.owners.iter().any(|owners| owners.load(Ordering::Relaxed) != 1) {
+        let is_settled = || {
+            self.owners.iter().all(|owners| owners.load(Ordering::Relaxed) == 1)
+                && self.shares.iter().take(living).all(|share| share.load(Ordering::Relaxed) > 0)
+        };
+        while !is_settled() {
             assert!(began.elapsed() < PATIENCE, "the groups do not settle");
             sleep(Duration::from_millis(20)).await;
         }
@@ -273,7 +288,7 @@ impl Crowd {
         let (changed, changes) = mpsc::unbounded_channel();
         let crowd = Arc::clone(self);
         let task = tokio::spawn(Member::run(crowd, number, changed, changes));
-        Consumer(task.abort_handle())
+        Consumer(task)
     }
 
     fn took(&self, place: usize, body: &Bytes) {
@@ -314,7 +329,16 @@ fn send(topic: String, queue: QueueId) -> SendMessageV2 {
 }
 
 /// Dies when it is dropped, and its connection with it.
-struct Consumer(AbortHandle);
+struct Consumer(JoinHandle<()>);
+
+impl Consumer {
+    /// Returns when it is dead.
+    async fn die(mut self) {
+        self.0.abort();
+        // That it was ended is no news.
+        let _ = (&mut self.0).await;
+    }
+}
 
 impl Drop for Consumer {
     fn drop(&mut self) {
@@ -326,6 +350,7 @@ impl Drop for Consumer {
 struct Holding {
     crowd: Arc<Crowd>,
     place: usize,
+    client: usize,
     task: AbortHandle,
 }
 
@@ -333,6 +358,7 @@ impl Drop for Holding {
     fn drop(&mut self) {
         self.task.abort();
         self.crowd.owners[self.place].fetch_sub(1, Ordering::Relaxed);
+        self.crowd.shares[self.client].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -354,6 +380,7 @@ impl Service for Listener {
 
 struct Member {
     crowd: Arc<Crowd>,
+    number: usize,
     id: String,
     client: Arc<Client>,
     groups: Vec<usize>,
@@ -383,7 +410,7 @@ impl Member {
         let groups: Vec<_> =
             (0..plan.groups).filter(|group| plan.members(*group).contains(&number)).collect();
         let mut member =
-            Self { crowd, id: format!("consumer-{number:05}"), client, groups, held: HashMap::new() };
+            Self { crowd, number, id: format!("consumer-{number:05}"), client, groups, held: HashMap::new() };
         let said = member.statement();
         beat(&member.client, &said).await;
         for group in member.groups.clone() {
@@ -444,12 +471,13 @@ impl Member {
         let own = first..first + share + usize::from(at < rest);
         self.held.retain(|(of, queue), _| *of != group || own.contains(queue));
         for queue in own {
-            let (crowd, client) = (Arc::clone(&self.crowd), Arc::clone(&self.client));
+            let (crowd, client, number) = (Arc::clone(&self.crowd), Arc::clone(&self.client), self.number);
             self.held.entry((group, queue)).or_insert_with(|| {
                 let place = crowd.place(group, queue);
                 crowd.owners[place].fetch_add(1, Ordering::Relaxed);
+                crowd.shares[number].fetch_add(1, Ordering::Relaxed);
                 let task = tokio::spawn(hold(Arc::clone(&crowd), client, group, queue, place)).abort_handle();
-                Holding { crowd, place, task }
+                Holding { crowd, place, client: number, task }
             });
         }
     }

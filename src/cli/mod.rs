@@ -4,6 +4,7 @@
 //! It ends with 0 if all is well; 1: the operation failed; 2: it was called wrongly; 3: a check failed; 4: nobody
 //! answers, or there is no leader; 5: refused for safety; 6: nothing found.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
@@ -116,12 +117,22 @@ fn with_command(mut arguments: impl Iterator<Item = OsString>) -> Vec<OsString> 
 /// Writes to standard output. That nobody reads it any more (`ferrymq … | head`) is no failure.
 fn print(text: &str) {
     let mut output = io::stdout().lock();
-    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    let _ = output.write_all(harmless(text).as_bytes()).and_then(|()| output.flush());
 }
 
 /// Writes to standard error, which may be closed.
 fn complain(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let _ = io::stderr().lock().write_all(harmless(text).as_bytes());
+}
+
+/// Lines as they are, for a terminal: whatever a server answered, it is not told to do anything.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let commands = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let mark = |character| if commands(character) { char::REPLACEMENT_CHARACTER } else { character };
+    Cow::Owned(text.chars().map(mark).collect())
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub struct Key<C: 'static> {
     pub listing: Listing,
     /// Whether it is among the few that Apache's `-m` prints.
     pub is_important: bool,
+    /// Whether its value, once it is set, is shown to nobody.
+    pub is_secret: bool,
     pub class: Class<C>,
 }
 
@@ -75,12 +77,28 @@ impl<C> Key<C> {
         about: &'static str,
     ) -> Self {
         let class = Class::Effective { field, change, since: "0.1.0", about };
-        Key { name, aliases: &[], default, listing: Listing::Always, is_important: false, class }
+        Key {
+            name,
+            aliases: &[],
+            default,
+            listing: Listing::Always,
+            is_important: false,
+            is_secret: false,
+            class,
+        }
     }
 
     pub const fn ignored(name: &'static str, default: &'static str, family: &'static Ignored) -> Self {
         let class = Class::Ignored(family);
-        Key { name, aliases: &[], default, listing: Listing::Never, is_important: false, class }
+        Key {
+            name,
+            aliases: &[],
+            default,
+            listing: Listing::Never,
+            is_important: false,
+            is_secret: false,
+            class,
+        }
     }
 
     pub const fn refused(
@@ -91,7 +109,15 @@ impl<C> Key<C> {
         reason: &'static str,
     ) -> Self {
         let class = Class::Refused { harmless, problem, reason };
-        Key { name, aliases: &[], default, listing: Listing::Never, is_important: false, class }
+        Key {
+            name,
+            aliases: &[],
+            default,
+            listing: Listing::Never,
+            is_important: false,
+            is_secret: false,
+            class,
+        }
     }
 
     pub const fn listed(self) -> Self {
@@ -104,6 +130,10 @@ impl<C> Key<C> {
 
     pub const fn important(self) -> Self {
         Key { is_important: true, ..self }
+    }
+
+    pub const fn secret(self) -> Self {
+        Key { is_secret: true, ..self }
     }
 
     pub const fn also(self, aliases: &'static [&'static str]) -> Self {

@@ -12,6 +12,9 @@ use super::keys::{Class, Key, KeyTable, Listing};
 use super::machine::Machine;
 use super::properties::{escape_key, escape_value};
 
+/// Stands for a secret.
+const HIDDEN: &str = "******";
+
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -96,34 +99,34 @@ impl<C> Written<C> {
 
     /// The listed keys as `key=value` lines, in the order of their names: what Apache's tools read.
     pub fn text(&self) -> String {
-        self.listed().map(|(name, value)| format!("{}\n", line(name, value))).collect()
+        self.listed().map(|(key, value)| format!("{}\n", line(key, value))).collect()
     }
 
     /// The same with the origin of each value behind it, for people.
     pub fn text_with_origins(&self) -> String {
-        let lines: Vec<_> = self.listed().map(|(name, value)| (line(name, value), &value.origin)).collect();
+        let lines: Vec<_> = self.listed().map(|(key, value)| (line(key, value), &value.origin)).collect();
         let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or_default();
         lines.into_iter().map(|(line, origin)| format!("{line:width$}   {origin}\n")).collect()
     }
 
     /// The few that say what the server is.
     pub fn important_text(&self) -> String {
-        let is_important = |name| self.keys.find(name).is_some_and(|key| key.is_important);
-        let important = self.listed().filter(|(name, _)| is_important(name));
-        important.map(|(name, value)| format!("{}\n", line(name, value))).collect()
+        let important = self.listed().filter(|(key, _)| key.is_important);
+        important.map(|(key, value)| format!("{}\n", line(key, value))).collect()
     }
 
-    fn listed(&self) -> impl Iterator<Item = (&'static str, &Value)> {
-        let is_listed = |name: &str, value: &Value| match self.keys.find(name).map(|key| key.listing) {
-            Some(Listing::Always) => true,
-            Some(Listing::IfSet) => !value.text.is_empty(),
-            Some(Listing::Never) | None => false,
-        };
-        let values = self.values.iter().map(|(name, value)| (*name, value));
-        values.filter(move |(name, value)| is_listed(name, value))
+    fn listed(&self) -> impl Iterator<Item = (&'static Key<C>, &Value)> {
+        let values = self.values.iter().filter_map(|(name, value)| Some((self.keys.find(name)?, value)));
+        values.filter(|(key, value)| match key.listing {
+            Listing::Always => true,
+            Listing::IfSet => !value.text.is_empty(),
+            Listing::Never => false,
+        })
     }
 }
 
-fn line(name: &str, value: &Value) -> String {
-    format!("{}={}", escape_key(name), escape_value(&value.text))
+fn line<C>(key: &Key<C>, value: &Value) -> String {
+    let is_hidden = key.is_secret && value.text != key.default;
+    let text = if is_hidden { HIDDEN } else { &value.text };
+    format!("{}={}", escape_key(key.name), escape_value(text))
 }

@@ -10,6 +10,7 @@ use super::options::Given;
 use crate::cli::print;
 use crate::cli::remote::{Failure, LEADER, Node, Remote};
 use crate::clock;
+use crate::config::shown;
 
 const HOUR_MS: f64 = 3_600_000.0;
 
@@ -31,8 +32,8 @@ pub async fn nodes(remote: &Remote, cluster: Option<&str>) -> Result<Vec<(String
         for group in groups {
             let members = info.broker_addr_table.get(group).map(|data| &data.broker_addrs);
             for (id, address) in members.into_iter().flatten() {
-                let node = Node { group: group.clone(), id: *id, address: address.clone() };
-                nodes.push((name.clone(), node));
+                let node = Node { group: shown(group), id: *id, address: shown(address) };
+                nodes.push((shown(name), node));
             }
         }
     }
@@ -55,7 +56,7 @@ pub async fn addresses(remote: &Remote, given: &Given, whom: Whom) -> Result<Vec
 
 async fn info(remote: &Remote, address: &str) -> Result<BTreeMap<String, String>, Failure> {
     let info: KvTable = remote.ask_for(address, &GetRuntimeInfo {}).await?;
-    Ok(info.table)
+    Ok(info.table.iter().map(|(name, value)| (shown(name), shown(value))).collect())
 }
 
 pub async fn list(remote: &Remote, given: &Given) -> Result<(), Failure> {

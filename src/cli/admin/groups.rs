@@ -16,7 +16,7 @@ use super::options::Given;
 use super::shown;
 use crate::cli::print;
 use crate::cli::remote::{Failure, LEADER, Remote, parsed};
-use crate::config::quoted;
+use crate::config::{quoted, shown as harmless};
 
 pub async fn put(remote: &Remote, given: &Given) -> Result<(), Failure> {
     let usual = GroupConfig::default();
@@ -129,7 +129,7 @@ async fn progress_of(remote: &Remote, given: &Given, group: &str) -> Result<(), 
     let has_clients = given.truth('s').unwrap_or_default();
     let owners = if has_clients { inspect::owners(remote, group).await? } else { Default::default() };
     let line = |cells: [&str; 9]| {
-        let [topic, broker, queue, end, offset, client, diff, inflight, last] = cells;
+        let [topic, broker, queue, end, offset, client, diff, inflight, last] = cells.map(harmless);
         let client = if has_clients { format!("{client:<20} ") } else { String::new() };
         format!(
             "{topic:<64}  {broker:<32}  {queue:<4}  {end:<20}  {offset:<20}  {client}{diff:<20} {inflight:<20} {last}\n"
@@ -194,6 +194,7 @@ async fn progress_of_all(remote: &Remote) -> Result<(), Failure> {
             }
         };
         let count = members.map_or(0, |members| members.connections.len());
+        let group = harmless(group);
         print(&format!(
             "{group:<64}  {count:<6}  {version:<24} {kind:<5}  {model:<14}  {:<7}  {diff}\n",
             stats.consume_tps as i64

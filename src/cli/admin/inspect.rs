@@ -13,7 +13,7 @@ use super::options::Given;
 use super::{shown, topics};
 use crate::cli::print;
 use crate::cli::remote::{Failure, Remote};
-use crate::config::quoted;
+use crate::config::{quoted, shown as harmless};
 
 /// The members of a group on all leaders, or on one broker. `None`: nobody is there.
 pub async fn connections(
@@ -57,8 +57,8 @@ fn nobody(group: &str) -> Failure {
 fn member(client: &Connection) -> String {
     format!(
         "{:<36} {:<22} {:<10} {}\n",
-        client.client_id,
-        client.client_addr,
+        harmless(&client.client_id),
+        harmless(&client.client_addr),
         client.language.name(),
         version::name(client.version)
     )
@@ -71,7 +71,7 @@ pub async fn consumers(remote: &Remote, given: &Given) -> Result<(), Failure> {
     text.extend(found.connections.iter().map(member));
     text += &format!("\nBelow is subscription:\n{:<20} {}\n", "#Topic", "#SubExpression");
     for (topic, data) in &found.subscriptions {
-        text += &format!("{topic:<20} {}\n", data.expression);
+        text += &format!("{:<20} {}\n", harmless(topic), harmless(&data.expression));
     }
     print(&format!(
         "{text}\nConsumeType: {}\nMessageModel: {}\nConsumeFromWhere: {}\n",
@@ -91,8 +91,8 @@ pub async fn producers(remote: &Remote, given: &Given) -> Result<(), Failure> {
             number += 1;
             print(&format!(
                 "{number:04}  {:<32} {:<22} {:<8} {}\n",
-                client.client_id,
-                client.client_addr,
+                harmless(&client.client_id),
+                harmless(&client.client_addr),
                 client.language.name(),
                 version::name(client.version)
             ));
@@ -147,7 +147,7 @@ pub async fn running(remote: &Remote, given: &Given) -> Result<(), Failure> {
         let info = info(remote, group, &client.client_id, has_stacks).await?;
         print(&format!(
             "{number:<10} {:<40} {:<20} {}\n",
-            client.client_id,
+            harmless(&client.client_id),
             version::name(client.version),
             info.queues.len() + info.pop_queues.len()
         ));
@@ -164,11 +164,12 @@ pub async fn running(remote: &Remote, given: &Given) -> Result<(), Failure> {
 fn written(info: &ConsumerRunningInfo) -> String {
     let mut text = String::from("#Consumer Properties#\n");
     for (name, value) in &info.properties {
-        text += &format!("{name:<40}: {value}\n");
+        text += &format!("{:<40}: {}\n", harmless(name), harmless(value));
     }
     text += &format!("\n\n#Consumer Subscription#\n{:<40} {:<10} {}\n", "#Topic", "#Version", "#Expression");
     for data in &info.subscriptions {
-        text += &format!("{:<40} {:<10} {}\n", data.topic, data.version, data.expression);
+        let (topic, expression) = (harmless(&data.topic), harmless(&data.expression));
+        text += &format!("{topic:<40} {:<10} {expression}\n", data.version);
     }
     text += &format!(
         "\n\n#Consumer Offset#\n{:<32} {:<32} {:<4} {:<20} {}\n",
@@ -177,8 +178,8 @@ fn written(info: &ConsumerRunningInfo) -> String {
     for (queue, state) in &info.queues {
         text += &format!(
             "{:<32} {:<32} {:<4} {:<20} {}\n",
-            queue.topic,
-            queue.broker_name,
+            harmless(&queue.topic),
+            harmless(&queue.broker_name),
             queue.queue_id.0,
             state.commit_offset.0,
             shown::time(state.last_pull_timestamp)
@@ -196,7 +197,8 @@ fn written(info: &ConsumerRunningInfo) -> String {
     );
     for (topic, status) in &info.status_table {
         text += &format!(
-            "{topic:<64} {:>14.2} {:>14.2} {:>14.2} {:>14.2} {:>18.2} {:>25}\n",
+            "{:<64} {:>14.2} {:>14.2} {:>14.2} {:>14.2} {:>18.2} {:>25}\n",
+            harmless(topic),
             status.pull_rt,
             status.pull_tps,
             status.consume_rt,
@@ -206,7 +208,8 @@ fn written(info: &ConsumerRunningInfo) -> String {
         );
     }
     if let Some(stacks) = &info.jstack {
-        text += &format!("\n\n#Consumer jstack#\n{stacks}\n");
+        let lines = stacks.lines().map(|line| format!("{}\n", harmless(line)));
+        text += &format!("\n\n#Consumer jstack#\n{}", lines.collect::<String>());
     }
     text
 }

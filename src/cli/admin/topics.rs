@@ -17,6 +17,7 @@ use super::shown;
 use crate::cli::print;
 use crate::cli::remote::{Failure, LEADER, Remote, parsed};
 use crate::cli::topic;
+use crate::config::shown as harmless;
 
 /// A topic of a unit, and one that units subscribe to.
 const UNIT: i32 = 1;
@@ -58,7 +59,7 @@ fn clusters_of<'a>(info: &'a ClusterInfo, route: &'a TopicRoute) -> impl Iterato
 pub async fn list(remote: &Remote, given: &Given) -> Result<(), Failure> {
     let topics = all(remote).await?;
     if !given.has('c') {
-        print(&topics.iter().map(|topic| format!("{topic}\n")).collect::<String>());
+        print(&topics.iter().map(|topic| format!("{}\n", harmless(topic))).collect::<String>());
         return Ok(());
     }
     let info = remote.cluster().await?;
@@ -71,6 +72,7 @@ pub async fn list(remote: &Remote, given: &Given) -> Result<(), Failure> {
             groups.insert(String::new());
         }
         for group in groups {
+            let (cluster, topic, group) = (harmless(&cluster), harmless(topic), harmless(&group));
             print(&format!("{cluster:<20}  {topic:<64}  {group:<64}\n"));
         }
     }
@@ -79,7 +81,7 @@ pub async fn list(remote: &Remote, given: &Given) -> Result<(), Failure> {
 
 pub async fn clusters(remote: &Remote, given: &Given) -> Result<(), Failure> {
     let (info, route) = (remote.cluster().await?, remote.route(given.text('t')).await?);
-    print(&clusters_of(&info, &route).map(|cluster| format!("{cluster}\n")).collect::<String>());
+    print(&clusters_of(&info, &route).map(|cluster| format!("{}\n", harmless(cluster))).collect::<String>());
     Ok(())
 }
 
@@ -90,7 +92,7 @@ pub async fn route(remote: &Remote, given: &Given) -> Result<(), Failure> {
         return Ok(());
     }
     let line = |cells: [&str; 6]| {
-        let [cluster, broker, addresses, read, write, permission] = cells;
+        let [cluster, broker, addresses, read, write, permission] = cells.map(harmless);
         format!("{cluster:<45} {broker:<32} {addresses:<50} {read:<10} {write:<11} {permission:<5}\n")
     };
     print(&line(["#ClusterName", "#BrokerName", "#BrokerAddrs", "#ReadQueue", "#WriteQueue", "#Perm"]));
@@ -135,7 +137,10 @@ pub async fn status(remote: &Remote, given: &Given) -> Result<(), Failure> {
         let last = if last.0 > 0 { shown::time(last) } else { String::new() };
         text += &format!(
             "{:<32}  {:<4}  {:<20}  {:<20}    {last}\n",
-            queue.broker_name, queue.queue_id.0, offset.min_offset.0, offset.max_offset.0
+            harmless(&queue.broker_name),
+            queue.queue_id.0,
+            offset.min_offset.0,
+            offset.max_offset.0
         );
     }
     print(&format!("{text}\nTopic Put TPS: {rate:?}\n"));

@@ -20,6 +20,7 @@ use ferrymq_proto::headers::{GetClusterInfo, GetRoute};
 use ferrymq_proto::json::{self, FromJson};
 use ferrymq_proto::net::{CallError, Client};
 
+use crate::config::shown;
 use crate::state::permission;
 pub use failure::Failure;
 pub use messages::{COLUMNS, Found, Pulled, row, show, shown_body, unreadable};
@@ -240,7 +241,11 @@ impl Remote {
             .broker_addr_table
             .into_iter()
             .flat_map(|(group, data)| {
-                let node = move |(id, address): (i64, String)| Node { group: group.clone(), id, address };
+                let node = move |(id, address): (i64, String)| Node {
+                    group: shown(&group),
+                    id,
+                    address: shown(&address),
+                };
                 data.broker_addrs.into_iter().map(node)
             })
             .collect();
@@ -296,7 +301,7 @@ impl Remote {
             // Where there is no leader, a follower can still be read.
             let member = data.and_then(|data| data.broker_addrs.iter().next());
             if let Some((id, address)) = member {
-                let node = Node { group: queues.broker_name.clone(), id: *id, address: address.clone() };
+                let node = Node { group: shown(&queues.broker_name), id: *id, address: shown(address) };
                 found.push((node, count(queues)));
             }
         }

@@ -29,15 +29,15 @@ class Failure(Exception):
 
 
 class Process:
-    """A child that writes to LOG. Give it stdin only when it is to be told something."""
+    """A child that writes to LOG. Give it stdin only when it is to be told something. `prepare` runs in it before its program."""
 
-    def __init__(self, name, command, log, env=None, stdin=subprocess.DEVNULL):
+    def __init__(self, name, command, log, env=None, stdin=subprocess.DEVNULL, prepare=None):
         self.name, self.log = name, Path(log)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self.child = subprocess.Popen(
                 [str(word) for word in command], stdin=stdin, stdout=output, stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})}, start_new_session=True, preexec_fn=_die_with_parent)
+                env={**os.environ, **(env or {})}, start_new_session=True, preexec_fn=lambda: _prepared(prepare))
         _running.append(self)
 
     def alive(self):
@@ -113,6 +113,12 @@ def _is_free(host, port):
         except OSError:
             return False
         return True
+
+
+def _prepared(prepare):
+    _die_with_parent()
+    if prepare:
+        prepare()
 
 
 def _die_with_parent():

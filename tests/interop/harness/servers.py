@@ -13,7 +13,7 @@ Topologies do not share the name server that clients use: a topic is created aut
 import os
 from pathlib import Path
 
-from harness import install
+from harness import install, no_processes
 from harness.processes import Failure, Process, free_port, wait_until
 from harness.remoting import UPDATE_TOPIC, ask, broker_addresses, route, slaves_in_sync
 
@@ -60,7 +60,9 @@ class Server:
     def launch_again(self, command):
         """The same with the file as it is now, whoever has changed it."""
         self.starts += 1
-        self.process = Process(self.name, [*command, "-c", self.conf], self.folder / f"start-{self.starts}.log")
+        prepare = no_processes.forbid if command[0] == ferrymq() and no_processes.can_be_forbidden() else None
+        self.process = Process(
+            self.name, [*command, "-c", self.conf], self.folder / f"start-{self.starts}.log", prepare=prepare)
 
     def booted(self):
         self.process.wait_for_output("boot success", BOOT_S)

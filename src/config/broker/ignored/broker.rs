@@ -122,7 +122,7 @@ pub(super) static KEYS: &[Row] = &[
     listed("useStaticSubscription", "false", &FIXED),
     listed("metricsOtelCardinalityLimit", "50000", &METRICS),
     listed("metricsGrpcExporterTarget", "", &METRICS),
-    listed("metricsGrpcExporterHeader", "", &METRICS),
+    listed("metricsGrpcExporterHeader", "", &METRICS).secret(),
     listed("metricGrpcExporterTimeOutInMills", "3000", &METRICS),
     listed("metricGrpcExporterIntervalInMills", "60000", &METRICS),
     listed("metricLoggingExporterIntervalInMills", "10000", &METRICS),

@@ -30,7 +30,7 @@ pub(super) static KEYS: &[Row] = &[
     listed("clientSocketRcvBufSize", "0", &CLIENT),
     listed("clientPooledByteBufAllocatorEnable", "false", &CLIENT),
     listed("clientCloseSocketIfTimeout", "true", &CLIENT),
-    listed("socksProxyConfig", "{}", &CLIENT),
+    listed("socksProxyConfig", "{}", &CLIENT).secret(),
     listed("disableCallbackExecutor", "false", &CLIENT),
     listed("disableNettyWorkerGroup", "false", &CLIENT),
     listed("maxReconnectIntervalTimeSeconds", "60", &CLIENT),
