@@ -80,13 +80,10 @@ pub async fn they_stay_folded() {
     let answer = client.exchange(request(12, &query, Bytes::new())).await.unwrap();
     assert!(answer.code == 0 && answer.body.len() < 2 * bomb.len(), "{} {}", answer.code, answer.body.len());
     assert!(!field(&answer, "indexLastUpdatePhyoffset").is_empty());
-    for command in [
-        &["topic", "peek", TOPIC][..],
-        &["message", "query", "--topic", TOPIC, "--key", "boom"],
-        &["admin", "printMsg", "-t", TOPIC],
-    ] {
+    for command in [&["topic", "peek", TOPIC][..], &["message", "query", "--topic", TOPIC, "--key", "boom"]] {
         let printed = broker.says(command);
-        assert!(printed.contains("compressed by") && printed.len() < MIB, "{command:?}: {printed}");
+        let start = printed.get(..1_000).unwrap_or(&printed);
+        assert!(printed.contains("compressed by") && printed.len() < MIB, "{command:?}: {start}");
     }
     // Each was received, stored and handed out some times; none of them was unfolded.
     let grown = broker.resident().saturating_sub(before);

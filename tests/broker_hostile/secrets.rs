@@ -64,7 +64,7 @@ pub async fn are_told_to_nobody() {
         ("FERRYMQ_LOG", "trace"),
         ("FERRYMQ_BROKER_OBJECT_STORE_SECRET_KEY", SECRET),
         ("FERRYMQ_BROKER_METRICS_GRPC_EXPORTER_HEADER", SECRET),
-        ("JAVA_OPT_EXT", "-Dtls.server.keyPassword=canary-Q7f3xW"),
+        ("JAVA_OPT_EXT", "-Dtls.client.keyPassword=canary-Q7f3xW"),
     ];
     let broker = Broker::start_in(&settings, &environment);
     let client = broker.client();
@@ -129,6 +129,6 @@ pub async fn are_told_to_nobody() {
 
     fs::write(conf, format!("{REFUSED}={SECRET}\n")).unwrap();
     let refused = broker.says(&["broker", "-c", conf]);
-    assert!(refused.contains("F2"), "{refused}");
+    assert!(refused.contains("F1211"), "{refused}");
     holds_no_secret("a refused start", &refused);
 }

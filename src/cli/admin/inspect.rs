@@ -208,7 +208,8 @@ fn written(info: &ConsumerRunningInfo) -> String {
         );
     }
     if let Some(stacks) = &info.jstack {
-        let lines = stacks.lines().map(|line| format!("{}\n", harmless(line)));
+        // Its lines are the client's own, and shown to be.
+        let lines = stacks.lines().map(|line| format!("  {}\n", harmless(line)));
         text += &format!("\n\n#Consumer jstack#\n{}", lines.collect::<String>());
     }
     text
