@@ -212,11 +212,11 @@ struct Crowd {
 
 impl Crowd {
     fn new(plan: Arc<Plan>) -> Arc<Self> {
-        let places = plan.groups * plan.queues;
+        let (places, clients) = (plan.groups * plan.queues, plan.clients);
         Arc::new(Self {
             plan,
             owners: (0..places).map(|_| AtomicU32::new(0)).collect(),
-            shares: (0..plan.clients).map(|_| AtomicU32::new(0)).collect(),
+            shares: (0..clients).map(|_| AtomicU32::new(0)).collect(),
             following: (0..places).map(|_| AtomicI64::new(0)).collect(),
             delivered: AtomicUsize::new(0),
             repeated: AtomicUsize::new(0),
