@@ -6,8 +6,8 @@
 //! proto/src/net/tests.rs, foreign nodes of a group in raft/src/tests/hostile.rs; the codes of all refusals, as Apache's broker
 //! has them, in tests/interop (`refusals`), where no server of ours may start a process.
 //!
-//! `FERRYMQ_CONNECTIONS=1000 FERRYMQ_SEED=7 cargo test --test broker_hostile answers` opens fewer connections, and cuts as that seed
-//! says.
+//! `FERRYMQ_CONNECTIONS=10000 FERRYMQ_SEED=7 cargo test --test broker_hostile answers` opens so many connections, and cuts as that
+//! seed says.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says with a panic that it failed")]
 
 #[allow(dead_code, reason = "other tests need the rest")]
