@@ -251,9 +251,27 @@ impl Group {
         process.wait().unwrap();
     }
 
-    pub fn signal(&self, number: usize, signal: Signal) {
+    fn signal(&self, number: usize, signal: Signal) {
         let process = self.processes[number].as_ref().unwrap();
         kill_process(Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// Lets a node do nothing more. The system stops each of its threads a moment after it was told.
+    pub fn freeze(&self, number: usize) {
+        self.signal(number, Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.processes[number].as_ref().unwrap().id());
+        let state = |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        // The state stands behind the name, which is in brackets.
+        let is_stopped = |stat: String| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"));
+        let until = Instant::now() + PATIENCE;
+        while !fs::read_dir(&tasks).unwrap().all(|task| is_stopped(state(task.unwrap()))) {
+            assert!(Instant::now() < until, "n{number} goes on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub fn thaw(&self, number: usize) {
+        self.signal(number, Signal::CONT);
     }
 
     /// Stops a node in order.

@@ -3,8 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use super::group::Group;
 use super::load::{Acked, Load, check, make_readers};
 
@@ -109,10 +107,10 @@ async fn a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_thaws() {
         load.wait_for_more(100).await;
         let leader = load.leader.load(Ordering::Relaxed);
         let (since, frozen) = (load.count(), Instant::now());
-        group.signal(leader, Signal::STOP);
+        group.freeze(leader);
         times.push(load.first_not_by(leader, since).await.at.saturating_duration_since(frozen));
         load.wait_for_more(50).await;
-        group.signal(leader, Signal::CONT);
+        group.thaw(leader);
         load.wait_for_more(50).await;
         load.check_round(&group, &mut checked).await;
     }

@@ -10,7 +10,6 @@ use ferrymq_proto::headers::{
 };
 use ferrymq_proto::net::{CallError, Client};
 use ferrymq_proto::position::{QueueId, QueueOffset, Timestamp};
-use rustix::process::Signal;
 
 use super::clients::{bounds, insist, pull, read_from, send, status};
 use super::group::{Group, NODES, PATIENCE, TOPIC};
@@ -75,7 +74,8 @@ async fn a_leader_without_followers_answers_for_nobody() {
     let clients = group.clients();
     let (leader, _) = insist(&clients, 0, 0, "who leads?").await;
     let followers: Vec<_> = (0..NODES).filter(|number| *number != leader).collect();
-    let signal = |signal| followers.iter().for_each(|number| group.signal(*number, signal));
+    let freeze = || followers.iter().for_each(|number| group.freeze(*number));
+    let thaw = || followers.iter().for_each(|number| group.thaw(*number));
     assert_all(ask(&clients[leader], COMMITTED).await, Ok(()));
 
     // The leader takes one more as long as it does not know that it is alone.
@@ -83,7 +83,7 @@ async fn a_leader_without_followers_answers_for_nobody() {
     let last = loop {
         let (by, last) = insist(&clients, leader, 0, "final").await;
         assert_eq!(by, leader);
-        signal(Signal::STOP);
+        freeze();
         let before = status(&clients[leader]).await;
         assert!(send(&clients[leader], 0, "not final").await.is_err(), "nobody else has it");
         let after = status(&clients[leader]).await;
@@ -91,7 +91,7 @@ async fn a_leader_without_followers_answers_for_nobody() {
             break last;
         }
         assert!(Instant::now() < until, "the leader takes nothing in time");
-        signal(Signal::CONT);
+        thaw();
     };
     // What it has alone nobody sees.
     assert_eq!(read_from(&clients[leader], 0, last.0, 1).await, ["final"]);
@@ -105,7 +105,7 @@ async fn a_leader_without_followers_answers_for_nobody() {
     let far = QueueOffset(last.0 + 1000);
     assert_eq!(code_of(pull(&clients[leader], 0, far).await), Err(ResponseCode::PULL_NOT_FOUND));
 
-    signal(Signal::CONT);
+    thaw();
     let (leader, _) = insist(&clients, leader, 0, "after").await;
     assert_eq!(committed(&clients[leader]).await.unwrap(), COMMITTED);
 }
