@@ -126,7 +126,7 @@ def damage_queues(store):
 REFUSALS = {
     "middle": (lambda store: change(written(store)[0], SEGMENT_BYTES // 2), "is damaged at"),
     "last-file": (lambda store: change(written(store)[-1], last_byte(written(store)[-1]) // 2), "is damaged at"),
-    "last-record": (lambda store: wipe(written(store)[-1], last_byte(written(store)[-1]) - 20), "is damaged at"),
+    "last-record": (lambda store: wipe(written(store)[-1], last_byte(written(store)[-1]) - 120), "is damaged at"),
     "nothing-in-last-file": (lambda store: wipe(written(store)[-1], 0), "was on the disk"),
     "no-last-file": (remove_last, "was on the disk"),
     "short-last-file": (cut_short, "commitlog"),
