@@ -130,7 +130,6 @@ REFUSALS = {
     "nothing-in-last-file": (lambda store: wipe(written(store)[-1], 0), "was on the disk"),
     "no-last-file": (remove_last, "was on the disk"),
     "short-last-file": (cut_short, "commitlog"),
-    "no-first-but-one-file": (lambda store: logs(store)[1].unlink(), "is missing"),
     "half-a-config-file": (half_without_copy, "topics.json is damaged"),
 }
 # What is made anew.
@@ -145,7 +144,7 @@ MENDED = {
 
 def state(store):
     """All that counts in a folder: the log and the tables."""
-    files = [*logs(store), *(file for file in (store / "config").rglob("*") if file.is_file())]
+    files = [*written(store), *(file for file in (store / "config").rglob("*") if file.is_file())]
     return {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
 
 
