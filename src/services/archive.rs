@@ -5,7 +5,7 @@ use ferrymq_proto::name::TopicName;
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
 use ferrymq_proto::record::{self, Record};
 use ferrymq_storage::Log;
-use ferrymq_storage::cold::{Attempt, ColdReads, LogReader, Reach};
+use ferrymq_storage::cold::ColdReads;
 use ferrymq_storage::dispatch::Derived;
 use ferrymq_storage::index::KeyIndex;
 use ferrymq_storage::queues::{QueueEntry, Queues};
@@ -108,13 +108,9 @@ impl Archive {
         self.log.read_confirmed(offset, bytes).map_err(|error| unreadable(&error))
     }
 
-    /// As [`Self::read`], but `None` instead of waiting for the disk.
-    pub fn read_cached(&self, offset: LogOffset, bytes: usize) -> Result<Option<Bytes>, Refusal> {
-        let mut reader = LogReader::new(self.log.clone(), self.cold.clone(), Reach::Confirmed);
-        match reader.try_read(offset, bytes).map_err(|error| unreadable(&error))? {
-            Attempt::Ready(bytes) => Ok(Some(bytes)),
-            Attempt::Cold(_) => Ok(None),
-        }
+    /// Fills `buffer` with bytes of the log that are final. False instead of waiting for the disk.
+    pub fn read_near(&self, offset: LogOffset, buffer: &mut [u8]) -> Result<bool, Refusal> {
+        self.log.read_near(offset, buffer).map_err(|error| unreadable(&error))
     }
 
     /// Does what may wait for the disk, on a thread that may.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use ferrymq_proto::filter::Filter;
+use ferrymq_proto::filter::{Filter, SqlFilter};
 use ferrymq_proto::name::TopicName;
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset};
 use ferrymq_proto::record::Record;
@@ -234,14 +234,28 @@ struct Gathering<'a> {
     messages: usize,
     bytes: usize,
     was_removed: bool,
-    pieces: Vec<Bytes>,
-    /// Not read yet: what lies side by side in the log is read at once.
-    run: Option<(LogOffset, usize)>,
+    body: BytesMut,
+    /// Not read yet, all of it behind what is in the body: each is read at once.
+    runs: Vec<Run>,
+}
+
+/// Messages that lie side by side in the log.
+struct Run {
+    start: LogOffset,
+    bytes: usize,
 }
 
 impl<'a> Gathering<'a> {
     fn new(archive: &'a Archive, patience: Patience) -> Self {
-        Self { archive, patience, messages: 0, bytes: 0, was_removed: false, pieces: Vec::new(), run: None }
+        Self {
+            archive,
+            patience,
+            messages: 0,
+            bytes: 0,
+            was_removed: false,
+            body: BytesMut::new(),
+            runs: Vec::new(),
+        }
     }
 
     /// Takes the message of an entry, if the filter wants it.
@@ -254,57 +268,67 @@ impl<'a> Gathering<'a> {
             return Ok(());
         }
         let size = entry.bytes as usize;
-        if let Filter::Sql(condition) = filter {
-            // What it asks about stands in the record alone.
-            let bytes = self.read(entry.log_offset, size)?;
-            let decoded = Record::decode(&bytes).map_err(|error| damaged(entry.log_offset, &error))?;
-            if condition.matches(&decoded.0.properties) {
-                self.read_run()?;
-                self.pieces.push(bytes);
-                self.count(size);
-            }
-            return Ok(());
-        }
-        self.run = match self.run {
-            Some((start, bytes)) if start.0 + bytes as i64 == entry.log_offset.0 => {
-                Some((start, bytes + size))
-            }
-            _ => {
-                self.read_run()?;
-                Some((entry.log_offset, size))
+        let is_wanted = match filter {
+            Filter::Sql(condition) => self.read_if(condition, entry.log_offset, size)?,
+            Filter::Tags(_) => {
+                self.add_to_runs(entry.log_offset, size);
+                true
             }
         };
-        self.count(size);
-        Ok(())
-    }
-
-    fn count(&mut self, bytes: usize) {
-        self.messages += 1;
-        self.bytes += bytes;
-    }
-
-    fn read_run(&mut self) -> Result<(), Interrupted> {
-        if let Some((start, bytes)) = self.run.take() {
-            let piece = self.read(start, bytes)?;
-            self.pieces.push(piece);
+        if is_wanted {
+            self.messages += 1;
+            self.bytes += size;
         }
         Ok(())
     }
 
-    fn read(&self, offset: LogOffset, bytes: usize) -> Result<Bytes, Interrupted> {
+    fn add_to_runs(&mut self, offset: LogOffset, bytes: usize) {
+        match self.runs.last_mut() {
+            Some(run) if run.start.0 + run.bytes as i64 == offset.0 => run.bytes += bytes,
+            _ => self.runs.push(Run { start: offset, bytes }),
+        }
+    }
+
+    /// What a condition asks about stands in the record alone.
+    fn read_if(
+        &mut self,
+        condition: &SqlFilter,
+        offset: LogOffset,
+        bytes: usize,
+    ) -> Result<bool, Interrupted> {
+        let before = self.body.len();
+        self.read(offset, bytes)?;
+        let record = self.body.get(before..).unwrap_or_default();
+        let is_wanted = Record::decode(record)
+            .map(|decoded| condition.matches(&decoded.0.properties))
+            .map_err(|error| damaged(offset, &error))?;
+        if !is_wanted {
+            self.body.truncate(before);
+        }
+        Ok(is_wanted)
+    }
+
+    /// Reads to the end of the body.
+    fn read(&mut self, offset: LogOffset, bytes: usize) -> Result<(), Interrupted> {
+        let before = self.body.len();
         match self.patience {
-            Patience::Enough => Ok(self.archive.read(offset, bytes)?),
-            Patience::None => self.archive.read_cached(offset, bytes)?.ok_or(Interrupted::Cold),
+            Patience::Enough => self.body.extend_from_slice(&self.archive.read(offset, bytes)?),
+            Patience::None => {
+                self.body.resize(before + bytes, 0);
+                let place = self.body.get_mut(before..).unwrap_or_default();
+                if !self.archive.read_near(offset, place)? {
+                    return Err(Interrupted::Cold);
+                }
+            }
         }
+        Ok(())
     }
 
     fn finish(mut self) -> Result<Bytes, Interrupted> {
-        self.read_run()?;
-        if self.pieces.len() <= 1 {
-            return Ok(self.pieces.pop().unwrap_or_default());
+        self.body.reserve(self.runs.iter().map(|run| run.bytes).sum());
+        for run in std::mem::take(&mut self.runs) {
+            self.read(run.start, run.bytes)?;
         }
-        let mut joined = BytesMut::with_capacity(self.bytes);
-        self.pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
-        Ok(joined.freeze())
+        Ok(self.body.freeze())
     }
 }

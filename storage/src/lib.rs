@@ -28,6 +28,7 @@ mod log;
 pub mod look;
 pub mod mend;
 mod meta;
+mod near;
 mod position;
 mod prepare;
 pub mod queues;

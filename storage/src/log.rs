@@ -24,6 +24,7 @@ use crate::files::{StoreFiles, StoreLock};
 use crate::fill::{self, Fill};
 use crate::flush::{self, Broken, Completion, FatalError, FatalHook, FlushMode, FlushQueue};
 use crate::meta::MetaFile;
+use crate::near::Near;
 use crate::position::{LogSpan, Mark, behind, distance};
 use crate::prepare::NextSegment;
 use crate::room::{Room, RoomState};
@@ -84,6 +85,7 @@ pub(crate) struct Core {
     pub fill: Fill,
     /// Of a classic log.
     pub sums: Option<SumsBehind>,
+    pub near: Near,
     pub room: RoomState,
     /// Files of dropped segments that are not removed yet.
     leftovers: Mutex<Vec<PathBuf>>,
@@ -133,6 +135,7 @@ impl Core {
             next: NextSegment::default(),
             fill: Fill::new(mode, end),
             sums: sums.map(SumsBehind::new),
+            near: Near::default(),
             room: RoomState::default(),
             leftovers: Mutex::default(),
             broken: AtomicBool::new(false),
@@ -368,6 +371,18 @@ impl Log {
         offset: LogOffset,
         bytes_max: usize,
     ) -> Result<(Arc<Segment>, BytesMut), ReadError> {
+        let segment = self.readable_segment(end, offset)?;
+        let present = distance(offset, end.min(segment.end()));
+        let buffer = BytesMut::zeroed(usize::try_from(present).unwrap_or(usize::MAX).min(bytes_max));
+        Ok((segment, buffer))
+    }
+
+    /// The segment in which an offset before the end lies.
+    pub(crate) fn readable_segment(
+        &self,
+        end: LogOffset,
+        offset: LogOffset,
+    ) -> Result<Arc<Segment>, ReadError> {
         let segments = self.core.segments();
         let start = segments.front().map(|segment| segment.base()).unwrap_or_default();
         if offset < start {
@@ -376,10 +391,7 @@ impl Log {
         let index = usize::try_from(distance(start, offset) / self.core.segment_bytes).ok();
         let segment = index.and_then(|index| segments.get(index)).filter(|_| offset < end).cloned();
         drop(segments);
-        let segment = segment.ok_or(ReadError::PastEnd { offset, end })?;
-        let present = distance(offset, end.min(segment.end()));
-        let buffer = BytesMut::zeroed(usize::try_from(present).unwrap_or(usize::MAX).min(bytes_max));
-        Ok((segment, buffer))
+        segment.ok_or(ReadError::PastEnd { offset, end })
     }
 
     /// Drops the segments that lie before `offset` as a whole, and says how many. The one that is written always stays.

@@ -116,7 +116,9 @@ impl Log {
         let segment = self.core.segment_at(offset);
         let segment = segment.filter(|_| behind(offset, units.len() as u64) <= self.confirmed().offset);
         let segment = segment.ok_or(MendError::OutOfPlace(offset))?;
-        put(&segment, offset, units)
+        let mended = put(&segment, offset, units);
+        self.core.near.clear();
+        mended
     }
 }
 
