@@ -27,6 +27,8 @@ mod resources;
 mod secrets;
 #[path = "broker_hostile/terminal.rs"]
 mod terminal;
+#[path = "broker_hostile/waiting.rs"]
+mod waiting;
 
 use tokio::sync::Mutex;
 
@@ -43,6 +45,11 @@ async fn answers_stay_with_their_requests() {
 async fn who_behaves_does_not_notice_floods() {
     let _alone = MANY.lock().await;
     floods::those_who_behave_do_not_notice().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pulls_that_wait_are_cheap() {
+    waiting::pulls_that_wait_are_cheap().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

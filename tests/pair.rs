@@ -12,6 +12,8 @@ use nodes::{Pair, TOPIC, eventually};
 
 #[allow(dead_code, reason = "other tests need the rest")]
 mod alone;
+#[path = "pair/liars.rs"]
+mod liars;
 #[path = "pair/nodes.rs"]
 mod nodes;
 
@@ -327,6 +329,11 @@ async fn strangers_at_the_port_for_slaves() {
     pair.slave.start();
     eventually("the slave follows", async || pair.slave.status().await.client.activated == Some(true)).await;
     assert_eq!(pair.master.send_many(1).await, [STORED]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slaves_take_nothing_from_liars() {
+    liars::slaves_take_nothing_from_liars().await;
 }
 
 /// A slave that has everything becomes the master, and the old master's data are all there.

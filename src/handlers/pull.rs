@@ -32,8 +32,8 @@ const CLASS_FILTER: i32 = 0x8;
 /// A pull that passed every check.
 #[derive(Clone)]
 struct Checked {
-    header: PullMessage,
     question: Question,
+    suspend_timeout_millis: i64,
     topic: Arc<TopicConfig>,
     group: Arc<GroupConfig>,
     /// When its messages began to be looked for.
@@ -68,11 +68,10 @@ fn create_group(broker: &Arc<Broker>, call: Call, header: PullMessage) {
 
 fn pull_checked(broker: &Arc<Broker>, call: Call, header: PullMessage) {
     let is_lite = call.request.code == RequestCode::LITE_PULL_MESSAGE.0;
-    let checked = match check(broker, header, is_lite) {
+    let checked = match check(broker, &header, is_lite) {
         Ok(checked) => checked,
         Err(refusal) => return refuse(call, refusal),
     };
-    let header = checked.header.clone();
     let topic = checked.question.topic.clone();
     let commits = header.sys_flag & COMMITS_OFFSET != 0 && broker.writer.is_leader();
     if commits {
@@ -98,8 +97,8 @@ fn read(broker: &Arc<Broker>, call: Call, mut checked: Checked, may_wait: bool) 
     checked.began = Instant::now();
     match broker.pull.try_read(&checked.question) {
         Ok(Some(pulled)) => {
-            let pulled = patient(broker, pulled, checked.header.queue_offset);
-            let is_nothing = code_of(&pulled, checked.header.queue_offset) == ResponseCode::PULL_NOT_FOUND;
+            let pulled = patient(broker, pulled, checked.question.offset);
+            let is_nothing = code_of(&pulled, checked.question.offset) == ResponseCode::PULL_NOT_FOUND;
             if may_wait && is_nothing && !sends_home(broker, &pulled) {
                 park(broker, call, checked, pulled);
             } else {
@@ -139,7 +138,9 @@ fn park(broker: &Arc<Broker>, mut call: Call, checked: Checked, nothing: Pulled)
     if !broker.arrivals.has_room() || !call.set_aside() {
         return answer(broker, call, &checked, Ok(nothing));
     }
-    let wait = broker.pull_rules.get().wait(checked.header.suspend_timeout_millis);
+    // A pull that was read alone would keep a buffer of kilobytes for as long as it waits.
+    call.request.let_go();
+    let wait = broker.pull_rules.get().wait(checked.suspend_timeout_millis);
     let question = checked.question.clone();
     let connection = call.connection.clone();
     let again = {
@@ -163,7 +164,7 @@ fn park(broker: &Arc<Broker>, mut call: Call, checked: Checked, nothing: Pulled)
     }
 }
 
-fn check(broker: &Broker, header: PullMessage, is_lite: bool) -> Result<Checked, Refusal> {
+fn check(broker: &Broker, header: &PullMessage, is_lite: bool) -> Result<Checked, Refusal> {
     let rules = broker.pull_rules.get();
     let address = || broker.topics.broker_ip();
     if !broker.topics.broker_permission().may_read() {
@@ -196,14 +197,15 @@ fn check(broker: &Broker, header: PullMessage, is_lite: bool) -> Result<Checked,
     if header.sys_flag & CLASS_FILTER != 0 {
         return Err(Refusal::FilterUnsupported("class".to_owned()));
     }
-    let filter = filter_of(broker, &header, &group, &name)?;
+    let filter = filter_of(broker, header, &group, &name)?;
     if matches!(*filter, Filter::Sql(_)) && !rules.allows_sql {
         return Err(Refusal::FilterUnsupported(filter::SQL92.to_owned()));
     }
     let messages_max = usize::try_from(header.max_message_nums).unwrap_or_default().min(rules.batch_max);
     let question =
         Question { topic: name, queue: header.queue_id, offset: header.queue_offset, messages_max, filter };
-    Ok(Checked { header, question, topic, group, began: Instant::now() })
+    let suspend_timeout_millis = header.suspend_timeout_millis;
+    Ok(Checked { question, suspend_timeout_millis, topic, group, began: Instant::now() })
 }
 
 /// What the consumer wants of the topic: it says so itself, or its group has.
@@ -279,14 +281,14 @@ fn code_of(pulled: &Pulled, offset: QueueOffset) -> ResponseCode {
 fn answer(broker: &Broker, call: Call, checked: &Checked, result: Result<Pulled, Refusal>) {
     let reply = result.map(|pulled| {
         let sends_home = sends_home(broker, &pulled);
-        let code = match code_of(&pulled, checked.header.queue_offset) {
+        let code = match code_of(&pulled, checked.question.offset) {
             ResponseCode::SUCCESS => ResponseCode::SUCCESS,
             _ if sends_home => ResponseCode::PULL_RETRY_IMMEDIATELY,
             code => code,
         };
         broker.statistics.got(
             checked.question.topic.as_str(),
-            &checked.header.consumer_group,
+            &checked.group.group_name,
             pulled.messages,
             pulled.body.len(),
             checked.began.elapsed(),
@@ -305,7 +307,7 @@ fn answer(broker: &Broker, call: Call, checked: &Checked, result: Result<Pulled,
             forbidden_type: None,
         };
         broker.offsets.pulled(
-            &checked.header.consumer_group,
+            &checked.group.group_name,
             &checked.question.topic,
             checked.question.queue,
             pulled.next,

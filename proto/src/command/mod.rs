@@ -78,6 +78,13 @@ impl Command {
         }
     }
 
+    /// Lets go of what it carries, and so of the buffer into which it was read. What is left is enough for an answer.
+    pub fn let_go(&mut self) {
+        self.remark = None;
+        self.fields = Fields::default();
+        self.body = Bytes::new();
+    }
+
     /// Adds the text that says why.
     pub fn with_remark(mut self, remark: impl Into<Text>) -> Self {
         self.remark = Some(remark.into());
