@@ -285,7 +285,7 @@ SCENARIOS = [
     Scenario("migrate", frozenset(), migrate.KINDS, migrate.run,
              "the store of Apache's broker, or of its DLedger nodes, becomes a group of ours, with every message in its place"),
     Scenario("damaged", frozenset(), damaged.KINDS, damaged.run,
-             "what is damaged in a store of Apache's broker is refused or made anew, and nothing is cut off"),
+             "what is damaged in a store of Apache's broker is refused or made anew, and nothing is cut off", ("refused",)),
     Scenario("pairs", frozenset(), pairs.PAIRS, pairs.run,
              "a master and its slave, of which one or both are ours: under load, killed and back, with the same log in the end",
              ("ours-ours-sync", "ours-apache-async", "apache-ours-sync")),
