@@ -27,9 +27,9 @@ const MARK_SYNC_BYTES: u64 = 64 << 20;
 
 /// A sync that takes less is no reason to wait for others.
 const LONG_SYNC: Duration = Duration::from_micros(100);
-/// A sync waits so long for those who wrote with the one before: first for threads of this process, then for clients who have to
-/// hear of it first. The system adds about 50 microseconds to each.
-const GATHER: [Duration; 4] = [50, 100, 200, 400].map(Duration::from_micros);
+/// A sync waits so many microseconds for those who wrote with the one before: first for threads of this process, then for clients who
+/// have to hear of it first. The system adds about 50 to each.
+const GATHER: [u64; 4] = [50, 100, 200, 400];
 
 /// What an acknowledgement means, under RocketMQ's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,8 +192,8 @@ struct Gathering {
 impl Gathering {
     fn wait(&mut self, core: &Core) {
         if core.unsynced() < self.goal && self.last_sync >= LONG_SYNC {
-            for pause in GATHER {
-                std::thread::sleep(pause);
+            for micros in GATHER {
+                std::thread::sleep(Duration::from_micros(micros));
                 if core.unsynced() >= self.goal {
                     return;
                 }
