@@ -52,7 +52,7 @@ pub fn pull(broker: &Arc<Broker>, call: Call) {
     if broker.tables.read().groups().find(&header.consumer_group).is_none() {
         return create_group(broker, call, header);
     }
-    pull_checked(broker, call, header);
+    pull_checked(broker, call, &header);
 }
 
 /// A group that has never been heard of may be created by its first pull.
@@ -60,15 +60,15 @@ fn create_group(broker: &Arc<Broker>, call: Call, header: PullMessage) {
     let broker = Arc::clone(broker);
     tokio::spawn(async move {
         match broker.groups.ensure(&header.consumer_group).await {
-            Ok(_) => pull_checked(&broker, call, header),
+            Ok(_) => pull_checked(&broker, call, &header),
             Err(refusal) => refuse(call, refusal),
         }
     });
 }
 
-fn pull_checked(broker: &Arc<Broker>, call: Call, header: PullMessage) {
+fn pull_checked(broker: &Arc<Broker>, call: Call, header: &PullMessage) {
     let is_lite = call.request.code == RequestCode::LITE_PULL_MESSAGE.0;
-    let checked = match check(broker, &header, is_lite) {
+    let checked = match check(broker, header, is_lite) {
         Ok(checked) => checked,
         Err(refusal) => return refuse(call, refusal),
     };

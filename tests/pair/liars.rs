@@ -72,10 +72,6 @@ pub async fn slaves_take_nothing_from_liars() {
         eventually("the slave says something", async || pair.slave.said()[said..].contains("master")).await;
         assert_eq!(pair.slave.end_of_log().await, end, "{what}: {}", &pair.slave.said()[said..]);
         pair.slave.end(Signal::TERM);
-        println!(
-            "{what}: {}",
-            pair.slave.said()[said..].lines().filter(|line| line.contains("WARN")).last().unwrap_or_default()
-        );
         assert!(pair.slave.log_files() == before, "{what}: its files have changed");
     }
     pair.master.start();
