@@ -21,6 +21,7 @@ use crate::node::Node;
 
 mod administration;
 mod hostile;
+mod priorities;
 mod replies;
 
 /// Of a client that hears nothing.

@@ -9,6 +9,14 @@ use ferrymq_proto::record::{EncodeError, NewRecord, PropertyError, PropertyList,
 
 use crate::replication::{Batch, NotStored};
 
+/// Each makes a message wait.
+pub const DELAYS: [&str; 4] = [
+    property::DELAY_LEVEL,
+    property::TIMER_DELIVER_MS,
+    property::TIMER_DELAY_SECONDS,
+    property::TIMER_DELAY_MS,
+];
+
 /// What is allowed of one message.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageLimits {
@@ -71,6 +79,25 @@ impl Message {
     /// The delay level that the sender asked for; 0 when none.
     pub fn delay_level(&self) -> i32 {
         self.properties.get(property::DELAY_LEVEL).and_then(|level| level.parse().ok()).unwrap_or_default()
+    }
+
+    /// Whether the message is the half of a transaction.
+    pub fn is_half(&self) -> bool {
+        let prepared = self.properties.get(property::TRANSACTION_PREPARED);
+        prepared.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// The queue of a message with a priority: the one of that number, or the last of a topic that has no such queue. A message that
+    /// waits, is ordered, or is the half of a transaction loses its priority instead.
+    pub fn queue_by_priority(&mut self, write_queues: i32) -> Option<QueueId> {
+        let priority = self.properties.get(property::PRIORITY)?.parse::<i32>().ok();
+        let priority = priority.filter(|priority| *priority >= 0)?;
+        let has = |name: &str| self.properties.get(name).is_some();
+        if self.is_half() || DELAYS.into_iter().any(has) || has(property::SHARDING_KEY) {
+            self.properties.remove(property::PRIORITY);
+            return None;
+        }
+        Some(QueueId(priority.min(write_queues - 1).max(0)))
     }
 
     /// Whether the sender wants to hear that the message is safe. Yes, unless it says no.

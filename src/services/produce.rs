@@ -179,14 +179,13 @@ impl Produce {
             }
         } else {
             match self.message(submission, topic) {
-                Ok(message) => self.post(message, taken),
+                Ok((message, queue_id)) => self.post(message, queue_id, taken),
                 Err(refusal) => taken(Err(refusal)),
             }
         }
     }
 
-    fn post(&self, message: Message, taken: Taken) {
-        let queue_id = message.queue_id;
+    fn post(&self, message: Message, queue_id: QueueId, taken: Taken) {
         let transaction_id = message.property(property::UNIQUE_KEY);
         let due = self.posting.due(&message);
         // The moment behind a tick's first one is in that tick for whoever rounds it once more.
@@ -217,8 +216,13 @@ impl Produce {
         );
     }
 
-    fn message(&self, submission: &Submission<'_>, topic: &TopicConfig) -> Result<Message, Refusal> {
-        let queue_id = self.choose_queue(submission.queue_id, topic)?;
+    /// The message as it is stored, and the queue that its sender is told: where it goes when nothing keeps it elsewhere.
+    fn message(
+        &self,
+        submission: &Submission<'_>,
+        topic: &TopicConfig,
+    ) -> Result<(Message, QueueId), Refusal> {
+        let mut queue_id = self.choose_queue(submission.queue_id, topic)?;
         let mut properties = read_properties(submission.properties)?;
         properties.remove(property::POP_CHECKPOINT);
         let mut message = Message {
@@ -243,25 +247,25 @@ impl Produce {
         if message.properties.get(property::UNIQUE_KEY).is_none() {
             message.set(property::UNIQUE_KEY, &self.unique_key())?;
         }
+        if let Some(by_priority) = message.queue_by_priority(topic.write_queue_nums) {
+            queue_id = by_priority;
+            message.queue_id = by_priority;
+        }
         message.set(property::CLUSTER, &self.marks.cluster)?;
         let is_compacted =
             topic.attributes.get("cleanup.policy").is_some_and(|policy| policy == "COMPACTION");
         if is_compacted && message.properties.get(property::KEYS).is_none() {
             return Err(Refusal::MessageIllegal("Required message key is missing".to_owned()));
         }
-        let prepares = message
-            .properties
-            .get(property::TRANSACTION_PREPARED)
-            .is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let is_retried = message.reconsume_times > 0 && message.delay_level() > 0;
-        if prepares && !is_retried {
+        if message.is_half() && !is_retried {
             if rules.refuses_transactions {
                 let operation = "sending transaction message";
                 return Err(Refusal::BrokerForbidden { address: self.topics.broker_ip(), operation });
             }
             transactions::prepare(&mut message)?;
         }
-        Ok(message)
+        Ok((message, queue_id))
     }
 
     /// A message that was consumed in vain too often, or whose order is at stake, goes to the dead letters.

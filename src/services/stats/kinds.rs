@@ -4,16 +4,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use ferrymq_proto::record::{Properties, property};
 
+use crate::services::message::DELAYS;
+
 /// Sizes of messages are counted up to these bounds, as Apache's.
 pub const SIZES: [i64; 6] = [1 << 10, 4 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20];
-
-/// What makes a message wait.
-const DELAYS: [&str; 4] = [
-    property::DELAY_LEVEL,
-    property::TIMER_DELIVER_MS,
-    property::TIMER_DELAY_SECONDS,
-    property::TIMER_DELAY_MS,
-];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

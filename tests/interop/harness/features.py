@@ -96,6 +96,9 @@ request-reply-async              java,java4,go          ten replies to ten callb
 request-reply-many               java                   two requesters, each gets its own replies
 request-chosen-queue             java                   by queue and by selector
 request-timeout                  java,java4,go          the request is there, no reply comes
+priority-chooses-queue           java                   the queue of its number, or the last; no priority is none
+priority-consumed-in-order       java                   who reads the queues from the last on gets what is urgent first
+priority-in-batch                java                   a batch stays together
 timer-recall-refused             java                   without recallMessageEnable
 reply-to-nobody                  java                   a reply to who has gone is refused
 refusals                         raw                    requests that no client sends
@@ -161,6 +164,7 @@ timer-many                       java        500, each once
 timer-and-level                  java        the level wins
 timer-recall                     java        the recalled do not come, the others do
 timer-recall-bad-handle          java        delivered before, or of another topic
+priority-lost                    java        by what waits, is ordered, or is in a transaction
 trace-of-producer                java,java4  what the trace tells of a send
 trace-own-topic                  java        in a topic of one's own
 trace-of-consumer                java,java4  what the trace tells of consuming

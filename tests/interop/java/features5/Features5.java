@@ -5,6 +5,7 @@ public final class Features5 {
     public static void main(String[] args) throws Exception {
         Map<String, Features.Feature> features = Features.common();
         Timers.list(features);
+        Priorities.list(features);
         Administration.list(features);
         Features.serve(args, features);
     }
