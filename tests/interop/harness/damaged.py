@@ -6,12 +6,11 @@ anything off. What can be made anew is: every message is served as before, at it
 import hashlib
 import shutil
 import subprocess
-import time
 
 from harness.migrate import DISK, NAME, TOPIC, Names, Node, our_nodes
-from harness.processes import Failure
-from harness.servers import Broker, ferrymq
-from harness.stores import KEYED, STOPPED_S, different
+from harness.processes import Failure, verdicts
+from harness.servers import Broker, ferrymq, killed_afterwards
+from harness.stores import KEYED, STOPPED_S, different, logs, written
 
 KINDS = ("plain", "refused", "rocksdb")
 SEGMENT_BYTES = 4 << 20
@@ -21,33 +20,30 @@ REFUSED, FAILED = 5, 1
 
 
 def run(_servers, kinds, folder):
-    for kind in kinds:
-        started = time.monotonic()
-        try:
-            verdict = {"plain": mended, "refused": refused, "rocksdb": rocksdb}[kind](folder / kind)
-        except Failure as failure:
-            verdict = str(failure)
-        yield kind, time.monotonic() - started, verdict
+    play = {"plain": mended, "refused": refused, "rocksdb": rocksdb}
+
+    def verdict_of(kind):
+        with killed_afterwards() as started:
+            return play[kind](folder / kind, started)
+    return verdicts(kinds, verdict_of)
 
 
 class Source:
     """A store that Apache's broker has left in order, and what was in it."""
 
-    def __init__(self, folder, **more):
-        self.folder, self.names = folder, Names("ns", "apache", folder)
+    def __init__(self, folder, started, **more):
+        self.folder, self.names = folder, Names("ns", "apache", folder, started)
         self.settings = {"brokerClusterName": "cluster-moved", "brokerName": NAME, "brokerId": 0, "brokerRole": "ASYNC_MASTER",
                          "mappedFileSizeCommitLog": SEGMENT_BYTES, **DISK}
         broker = Broker("old", folder, [self.names.server], {**self.settings, **more})
-        try:
-            broker.start()
-            broker.booted()
-            self.names.wait_for_leader()
-            self.names.make_topic()
-            self.names.java("fill", TOPIC, "first", FILLED)
-            self.messages = self.names.read()
-            broker.process.stop(STOPPED_S)
-        finally:
-            broker.kill()
+        started.append(broker)
+        broker.start()
+        broker.booted()
+        self.names.wait_for_leader()
+        self.names.make_topic()
+        self.names.java("fill", TOPIC, "first", FILLED)
+        self.messages = self.names.read()
+        broker.process.stop(STOPPED_S)
         self.store = broker.folder / "store"
 
     def damaged(self, name, damage):
@@ -56,18 +52,6 @@ class Source:
         shutil.copytree(self.store, broker.folder / "store")
         damage(broker.folder / "store")
         return broker
-
-    def end(self):
-        self.names.server.kill()
-
-
-def logs(store):
-    return sorted(file for file in (store / "commitlog").iterdir() if len(file.name) == 20)
-
-
-def written(store):
-    """The files of the log in which something is; Apache's broker makes the next one before it needs it."""
-    return [file for file in logs(store) if any(file.read_bytes()[:8])]
 
 
 def last_byte(file):
@@ -170,56 +154,45 @@ def written_group(source):
     return group
 
 
-def refused(folder):
-    source = Source(folder)
-    try:
-        group = written_group(source)
-        for name, (damage, words) in REFUSALS.items():
-            refuses(source.damaged(name, damage), group, words)
-        return f"ok {len(REFUSALS)} kinds of damage are refused, and nothing is cut off"
-    finally:
-        source.end()
+def refused(folder, started):
+    source = Source(folder, started)
+    group = written_group(source)
+    for name, (damage, words) in REFUSALS.items():
+        refuses(source.damaged(name, damage), group, words)
+    return f"ok {len(REFUSALS)} kinds of damage are refused, and nothing is cut off"
 
 
-def mended(folder):
-    source = Source(folder)
-    try:
-        group = written_group(source)
-        for name, damage in MENDED.items():
-            broker = source.damaged(name, damage)
-            broker.write()
-            check = [ferrymq(), "migrate", "--from", broker.folder / "store", "--config-of", broker.configuration, "--check",
-                     "--to", *(node.configuration for node in group)]
-            done = subprocess.run([str(word) for word in check], capture_output=True, text=True, timeout=REFUSED_S)
-            if done.returncode:
-                raise Failure(f"{name}: migrate --check: {done.returncode} {done.stdout}{done.stderr}")
-            broker.start()
-            try:
-                broker.booted()
-                source.names.wait_for_leader()
-                found = source.names.read()
-                if found != source.messages:
-                    raise Failure(different(source.messages, found, f"{name}: other messages"))
-                keyed = source.names.java("find", TOPIC, "first-all")
-                if keyed != [str(KEYED)]:
-                    raise Failure(f"{name}: {keyed} messages are found by a key, not {KEYED}")
-                broker.process.stop(STOPPED_S)
-            finally:
-                broker.kill()
-            shutil.rmtree(broker.folder)
-        return f"ok {len(source.messages)} messages after {len(MENDED)} kinds of damage"
-    finally:
-        source.end()
+def mended(folder, started):
+    source = Source(folder, started)
+    group = written_group(source)
+    for name, damage in MENDED.items():
+        broker = source.damaged(name, damage)
+        broker.write()
+        check = [ferrymq(), "migrate", "--from", broker.folder / "store", "--config-of", broker.configuration, "--check",
+                 "--to", *(node.configuration for node in group)]
+        done = subprocess.run([str(word) for word in check], capture_output=True, text=True, timeout=REFUSED_S)
+        if done.returncode:
+            raise Failure(f"{name}: migrate --check: {done.returncode} {done.stdout}{done.stderr}")
+        started.append(broker)
+        broker.start()
+        broker.booted()
+        source.names.wait_for_leader()
+        found = source.names.read()
+        if found != source.messages:
+            raise Failure(different(source.messages, found, f"{name}: other messages"))
+        keyed = source.names.java("find", TOPIC, "first-all")
+        if keyed != [str(KEYED)]:
+            raise Failure(f"{name}: {keyed} messages are found by a key, not {KEYED}")
+        broker.process.stop(STOPPED_S)
+        shutil.rmtree(broker.folder)
+    return f"ok {len(source.messages)} messages after {len(MENDED)} kinds of damage"
 
 
-def rocksdb(folder):
+def rocksdb(folder, started):
     """Topics, groups and offsets are where we do not look; so it is refused, rather than that nobody finds them."""
     told = []
     for name, more in (("v1", {"storeType": "defaultRocksDB"}), ("v2", {"configManagerVersion": "v2"})):
-        source = Source(folder / name, **more)
-        try:
-            refuses(source.damaged(f"kept-{name}", lambda _store: None), written_group(source), "RocksDB")
-        finally:
-            source.end()
+        source = Source(folder / name, started, **more)
+        refuses(source.damaged(f"kept-{name}", lambda _store: None), written_group(source), "RocksDB")
         told.append(name)
     return f"ok refused: tables of {' and '.join(told)}"

@@ -5,13 +5,11 @@ which some still wait; `dledger` are the stores of three DLedger nodes; `upgrade
 import json
 import re
 import subprocess
-import time
 
-from harness import decode
-from harness.processes import Failure, free_port, wait_until
-from harness.remoting import UPDATE_TOPIC, ask, broker_addresses, route
-from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer, ferrymq
-from harness.stores import ALL_KINDS, CLIENT_S, STOPPED_S, different
+from harness.processes import Failure, free_port, verdicts, wait_until
+from harness.remoting import ask, broker_addresses, route
+from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer, ferrymq, killed_afterwards, make_topic
+from harness.stores import ALL_KINDS, STOPPED_S, different, told_by_java
 
 TOPIC, GROUP, NAME = "moved", "moved-readers", "broker-moved"
 KINDS = ("classic", "dledger", "upgraded")
@@ -29,13 +27,12 @@ DISK = {"diskMaxUsedSpaceRatio": 95, "diskSpaceCleanForciblyRatio": 99}
 
 
 def run(_servers, kinds, folder, messages=MESSAGES):
-    for kind in kinds:
-        started = time.monotonic()
-        try:
-            verdict = {"classic": classic, "dledger": dledger, "upgraded": upgraded}[kind](folder / kind, messages)
-        except Failure as failure:
-            verdict = str(failure)
-        yield kind, time.monotonic() - started, verdict
+    play = {"classic": classic, "dledger": dledger, "upgraded": upgraded}
+
+    def verdict_of(kind):
+        with killed_afterwards() as started:
+            return play[kind](folder / kind, messages, started)
+    return verdicts(kinds, verdict_of)
 
 
 class Node(Broker):
@@ -60,8 +57,9 @@ class Node(Broker):
 class Names:
     """A name server, and what is asked through it."""
 
-    def __init__(self, name, kind, folder):
+    def __init__(self, name, kind, folder, started):
         self.folder, self.server = folder, NameServer(name, kind, folder)
+        started.append(self.server)
         self.server.start()
         self.server.booted()
 
@@ -72,8 +70,7 @@ class Names:
         wait_until("the broker is routed to", self.leader, ROUTE_S)
 
     def java(self, command, topic, *arguments):
-        lines = decode.java(self.folder, "Stores", command, self.server.address, topic, *arguments, seconds=CLIENT_S)
-        return [line.removeprefix("> ") for line in lines if line.startswith("> ")]
+        return told_by_java(self.folder, command, self.server, topic, *arguments)
 
     def ask(self, code, fields, body=b""):
         answer = ask(self.leader(), code, fields, body)
@@ -82,10 +79,7 @@ class Names:
         return answer.fields
 
     def make_topic(self):
-        self.ask(UPDATE_TOPIC, {
-            "topic": TOPIC, "defaultTopic": DEFAULT_TOPIC, "readQueueNums": f"{QUEUES}", "writeQueueNums": f"{QUEUES}", "perm": "6",
-            "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false"})
-        wait_until(f"{TOPIC} is routed", lambda: route(self.server.address, TOPIC), ROUTE_S)
+        make_topic(self.leader(), self.server, TOPIC, QUEUES)
 
     def read(self, topic=TOPIC):
         """All messages, without where they lie in the log."""
@@ -171,133 +165,106 @@ def our_nodes(names, folder):
         kind="ferrymq") for node in range(NODES)]
 
 
-def serve(nodes, names):
+def moved_to_ours(olds, folder, started):
+    """What these brokers have left becomes a group of ours, which is started. Through whom it is asked, its nodes, and what was said."""
+    names = Names("ns-new", "ferrymq", folder, started)
+    nodes = our_nodes(names, folder)
+    told = migrate([old.folder / "store" for old in olds], nodes)
+    started += nodes
     for node in nodes:
         node.start()
     for node in nodes:
         node.booted()
     names.wait_for_leader()
+    return names, nodes, told
 
 
-def classic(folder, messages):
-    old_names, started = Names("ns-old", "apache", folder), []
-    started.append(old_names.server)
-    try:
-        # Nobody asks the producer before all is moved.
-        old = Broker("old", folder, [old_names.server], {
-            "brokerClusterName": "cluster-moved", "brokerName": NAME, "brokerId": 0, "brokerRole": "ASYNC_MASTER",
-            "transactionTimeOut": 600_000, "transactionCheckInterval": 600_000, **DISK})
+def classic(folder, messages, started):
+    old_names = Names("ns-old", "apache", folder, started)
+    # Nobody asks the producer before all is moved.
+    old = Broker("old", folder, [old_names.server], {
+        "brokerClusterName": "cluster-moved", "brokerName": NAME, "brokerId": 0, "brokerRole": "ASYNC_MASTER",
+        "transactionTimeOut": 600_000, "transactionCheckInterval": 600_000, **DISK})
+    started.append(old)
+    old.start()
+    old.booted()
+    old_names.wait_for_leader()
+    moved = Moved(old_names, messages)
+    old_names.java("wait", TOPIC, "waiting", f"{WAITING}")
+    if len(old_names.read()) != len(moved.messages):
+        raise Failure("the machine is too slow: what should wait has come before the broker stops")
+    old.process.stop(STOPPED_S)
+
+    names, nodes, told = moved_to_ours([old], folder, started)
+    # The producer is back, and says which of its halves count.
+    names.java("decide", TOPIC, "waiting", f"{len(moved.messages) + KINDS_WAITING * WAITING}")
+    came = names.read()
+    bodies = set(came) - set(moved.messages)
+    if len(came) != len(moved.messages) + KINDS_WAITING * WAITING or len(bodies) != KINDS_WAITING * WAITING:
+        raise Failure(f"{len(bodies)} messages have come that had waited, not {KINDS_WAITING * WAITING}")
+    before = set(moved.messages)
+    kept = [line for line in came if line in before]
+    if kept != moved.messages:
+        raise Failure(different(moved.messages, kept, "the group has other messages"))
+    moved.messages = came
+    moved.check(names)
+    nodes[0].kill()
+    names.wait_for_leader()
+    return f"ok {len(came)} messages, {told}"
+
+
+def dledger(folder, messages, started):
+    old_names = Names("ns-old", "apache", folder, started)
+    peers = ";".join(f"n{node}-127.0.0.1:{free_port()}" for node in range(NODES))
+    olds = [Broker(f"old-n{node}", folder, [old_names.server], {
+        "brokerClusterName": "cluster-moved", "brokerName": NAME, "enableDLegerCommitLog": "true", "dLegerGroup": NAME,
+        "dLegerPeers": peers, "dLegerSelfId": f"n{node}", **DISK}) for node in range(NODES)]
+    for old in olds:
         started.append(old)
         old.start()
+    for old in olds:
         old.booted()
-        old_names.wait_for_leader()
-        moved = Moved(old_names, messages)
-        old_names.java("wait", TOPIC, "waiting", f"{WAITING}")
-        if len(old_names.read()) != len(moved.messages):
-            raise Failure("the machine is too slow: what should wait has come before the broker stops")
+    old_names.wait_for_leader()
+    wait_until("all nodes are routed to", lambda: len(broker_addresses(
+        old_names.server.address, DEFAULT_TOPIC, NAME)) == NODES, 2 * ROUTE_S)
+    moved = Moved(old_names, messages)
+    leader = old_names.leader()
+    # The one that leads last knows most.
+    for old in sorted(olds, key=lambda each: each.address == leader):
         old.process.stop(STOPPED_S)
 
-        names = Names("ns-new", "ferrymq", folder)
-        started.append(names.server)
-        nodes = our_nodes(names, folder)
-        told = migrate([old.folder / "store"], nodes)
-        started += nodes
-        serve(nodes, names)
-        # The producer is back, and says which of its halves count.
-        names.java("decide", TOPIC, "waiting", f"{len(moved.messages) + KINDS_WAITING * WAITING}")
-        came = names.read()
-        bodies = set(came) - set(moved.messages)
-        if len(came) != len(moved.messages) + KINDS_WAITING * WAITING or len(bodies) != KINDS_WAITING * WAITING:
-            raise Failure(f"{len(bodies)} messages have come that had waited, not {KINDS_WAITING * WAITING}")
-        before = set(moved.messages)
-        kept = [line for line in came if line in before]
-        if kept != moved.messages:
-            raise Failure(different(moved.messages, kept, "the group has other messages"))
-        moved.messages = came
-        moved.check(names)
-        nodes[0].kill()
-        names.wait_for_leader()
-        return f"ok {len(came)} messages, {told}"
-    finally:
-        for server in reversed(started):
-            if server.process:
-                server.kill()
+    names, nodes, told = moved_to_ours(olds, folder, started)
+    moved.check(names)
+    return f"ok {len(moved.messages)} messages, {told}"
 
 
-def dledger(folder, messages):
-    old_names, started = Names("ns-old", "apache", folder), []
-    started.append(old_names.server)
-    try:
-        peers = ";".join(f"n{node}-127.0.0.1:{free_port()}" for node in range(NODES))
-        olds = [Broker(f"old-n{node}", folder, [old_names.server], {
-            "brokerClusterName": "cluster-moved", "brokerName": NAME, "enableDLegerCommitLog": "true", "dLegerGroup": NAME,
-            "dLegerPeers": peers, "dLegerSelfId": f"n{node}", **DISK}) for node in range(NODES)]
-        for old in olds:
-            started.append(old)
-            old.start()
-        for old in olds:
-            old.booted()
-        old_names.wait_for_leader()
-        wait_until("all nodes are routed to", lambda: len(broker_addresses(
-            old_names.server.address, DEFAULT_TOPIC, NAME)) == NODES, 2 * ROUTE_S)
-        moved = Moved(old_names, messages)
-        leader = old_names.leader()
-        # The one that leads last knows most.
-        for old in sorted(olds, key=lambda each: each.address == leader):
-            old.process.stop(STOPPED_S)
+def upgraded(folder, messages, started):
+    old_names = Names("ns-old", "apache", folder, started)
+    settings = {"brokerClusterName": "cluster-moved", "brokerName": NAME, "mappedFileSizeCommitLog": 4 << 20, **DISK}
+    old = Broker("old", folder, [old_names.server], {**settings, "brokerId": 0, "brokerRole": "ASYNC_MASTER"})
+    started.append(old)
+    old.start()
+    old.booted()
+    old_names.wait_for_leader()
+    old_names.make_topic()
+    old_names.java("fill", TOPIC, "before", f"{ALL_KINDS},plain:{messages}")
+    before = old_names.read()
+    old.process.stop(STOPPED_S)
+    old.settings = {**settings, "enableDLegerCommitLog": "true", "dLegerGroup": NAME, "dLegerPeers": f"n0-127.0.0.1:{free_port()}",
+                    "dLegerSelfId": "n0"}
+    old.start()
+    old.booted()
+    wait_until("the node leads", lambda: old_names.leader() == old.address and succeeds(old), 2 * ROUTE_S)
+    old_names.java("fill", TOPIC, "first", ALL_KINDS)
+    old_names.consume()
+    moved = Moved.of(old_names)
+    if [line for line in moved.messages if line in set(before)] != before:
+        raise Failure("Apache's DLedger node has lost what it had before")
+    old.process.stop(STOPPED_S)
 
-        names = Names("ns-new", "ferrymq", folder)
-        started.append(names.server)
-        nodes = our_nodes(names, folder)
-        told = migrate([old.folder / "store" for old in olds], nodes)
-        started += nodes
-        serve(nodes, names)
-        moved.check(names)
-        return f"ok {len(moved.messages)} messages, {told}"
-    finally:
-        for server in reversed(started):
-            if server.process:
-                server.kill()
-
-
-def upgraded(folder, messages):
-    old_names, started = Names("ns-old", "apache", folder), []
-    started.append(old_names.server)
-    try:
-        settings = {"brokerClusterName": "cluster-moved", "brokerName": NAME, "mappedFileSizeCommitLog": 4 << 20, **DISK}
-        old = Broker("old", folder, [old_names.server], {**settings, "brokerId": 0, "brokerRole": "ASYNC_MASTER"})
-        started.append(old)
-        old.start()
-        old.booted()
-        old_names.wait_for_leader()
-        old_names.make_topic()
-        old_names.java("fill", TOPIC, "before", f"{ALL_KINDS},plain:{messages}")
-        before = old_names.read()
-        old.process.stop(STOPPED_S)
-        old.settings = {**settings, "enableDLegerCommitLog": "true", "dLegerGroup": NAME, "dLegerPeers": f"n0-127.0.0.1:{free_port()}",
-                        "dLegerSelfId": "n0"}
-        old.start()
-        old.booted()
-        wait_until("the node leads", lambda: old_names.leader() == old.address and succeeds(old), 2 * ROUTE_S)
-        old_names.java("fill", TOPIC, "first", ALL_KINDS)
-        old_names.consume()
-        moved = Moved.of(old_names)
-        if [line for line in moved.messages if line in set(before)] != before:
-            raise Failure("Apache's DLedger node has lost what it had before")
-        old.process.stop(STOPPED_S)
-
-        names = Names("ns-new", "ferrymq", folder)
-        started.append(names.server)
-        nodes = our_nodes(names, folder)
-        told = migrate([old.folder / "store"], nodes)
-        started += nodes
-        serve(nodes, names)
-        moved.check(names)
-        return f"ok {len(before)} messages of before and {len(moved.messages) - len(before)} entries, {told}"
-    finally:
-        for server in reversed(started):
-            if server.process:
-                server.kill()
+    names, nodes, told = moved_to_ours([old], folder, started)
+    moved.check(names)
+    return f"ok {len(before)} messages of before and {len(moved.messages) - len(before)} entries, {told}"
 
 
 def succeeds(broker):

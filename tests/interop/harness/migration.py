@@ -17,8 +17,8 @@ import time
 
 from harness import install
 from harness.processes import Failure, Process, wait_until
-from harness.remoting import GET_HA_STATUS, UPDATE_TOPIC, ask, broker_addresses, route
-from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer, ferrymq
+from harness.remoting import ask, broker_addresses
+from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer, ferrymq, make_topic
 
 MODES = ("in-place", "sync", "async")
 MESSAGES = 200_000
@@ -154,11 +154,8 @@ def begin(stack, broker, name_server):
             name_server.address, DEFAULT_TOPIC, "broker-migration").get(0) == broker.address, ROUTE_S)
     is_master(broker)
     for topic, queues, permission in ((TOPIC, QUEUES, 6), (SIDE_TOPIC, 3, 4)):
-        succeeded(ask(broker.address, UPDATE_TOPIC, {
-            "topic": topic, "defaultTopic": DEFAULT_TOPIC, "readQueueNums": f"{queues}", "writeQueueNums": f"{queues}",
-            "perm": f"{permission}", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false"}))
+        make_topic(broker.address, name_server, topic, queues, permission)
     succeeded(ask(broker.address, UPDATE_GROUP, {}, json.dumps({"groupName": GROUP, "retryMaxTimes": RETRIES}).encode()))
-    wait_until(f"{TOPIC} is routed", lambda: route(name_server.address, TOPIC), ROUTE_S)
     return is_master
 
 

@@ -2,161 +2,117 @@
 client the slave is killed and comes back; when the master is killed the slave hands out every message; when the master is back,
 both write on, and in the end their logs are the same files, byte for byte."""
 
+import contextlib
 import json
 import os
 import signal
 import threading
 import time
 
-from harness import decode
-from harness.processes import Failure, wait_until
-from harness.remoting import GET_HA_STATUS, UPDATE_TOPIC, ask, broker_addresses, route, slaves_in_sync
-from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer
+from harness.processes import Failure, verdicts, wait_until
+from harness.remoting import GET_HA_STATUS, ask, broker_addresses, slaves_in_sync
+from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer, killed_afterwards, make_topic
+from harness.stores import STOPPED_S, told_by_java, written
 
 TOPIC, QUEUES = "paired", 4
 PULL = 11
 KINDS = "plain,batch,keyed,delayed,transactional,big"
 # While the slave is away: Apache's producer rolls back a half that only the master has.
 KINDS_ALONE = "plain,batch,keyed,delayed,big"
-# Longer than its own patience.
-CLIENT_S = 300
-STOPPED_S = 60
+CAUGHT_UP_S = 600
+# What a slave misses while it is away is sent in parts that Apache's client is patient enough for.
+AWAY_ROUND_MIB = 256
 # Whose master, and whose slave.
 SIDES = {"ours-ours": ("ferrymq", "ferrymq"), "ours-apache": ("ferrymq", "apache"), "apache-ours": ("apache", "ferrymq")}
+OURS = ("ferrymq",) * 3
 MODES = {"sync": {"brokerRole": "SYNC_MASTER", "totalReplicas": 2, "inSyncReplicas": 2, "slaveTimeout": 300},
          "async": {"brokerRole": "ASYNC_MASTER"}}
 PAIRS = tuple(f"{sides}-{mode}" for sides in SIDES for mode in MODES)
 
 
-def run(_servers, clients, folder):
-    for name in clients:
-        started = time.monotonic()
+def run(_servers, names, folder, away_mib=None):
+    def verdict_of(name):
         sides, mode = name.rsplit("-", 1)
-        try:
-            verdict = play(folder / name, *SIDES[sides], MODES[mode])
-        except Failure as failure:
-            verdict = str(failure)
-        yield name, time.monotonic() - started, verdict
+        if away_mib:
+            return away(folder / name, *SIDES[sides], MODES[mode], away_mib)
+        return play(folder / name, *SIDES[sides], MODES[mode])
+    return verdicts(names, verdict_of)
 
 
-def run_acting(_servers, clients, folder):
-    for name in clients:
-        started = time.monotonic()
-        try:
-            verdict = act(folder / name, name)
-        except Failure as failure:
-            verdict = str(failure)
-        yield name, time.monotonic() - started, verdict
+def run_acting(_servers, kinds, folder):
+    return verdicts(kinds, lambda kind: act(folder / kind, kind))
 
 
-def act(folder, kind):
-    """The master is killed, and name servers present its slave in its place: Apache's client consumes there, in order as well."""
-    name_server = NameServer("ns-acting", kind, folder, supportActingMaster="true")
-    both = {"brokerClusterName": "cluster-pairs", "brokerName": "broker-pairs", "slaveReadEnable": "true", "totalReplicas": 2,
-            "enableSlaveActingMaster": "true", "brokerNotActiveTimeoutMillis": 4000, "diskMaxUsedSpaceRatio": 95}
-    master = Broker("master", folder, [name_server], {**both, "brokerId": 0, "brokerRole": "ASYNC_MASTER"}, kind=kind)
-    slave = Broker("slave", folder, [name_server], {**both, "brokerId": 1, "brokerRole": "SLAVE"}, kind=kind)
-    started = [name_server, master, slave]
-    try:
-        for server in started:
+def run_statuses(_servers, kinds, folder):
+    return verdicts(kinds, lambda kind: statuses(folder / kind))
+
+
+@contextlib.contextmanager
+def following(folder, kinds, of_master, of_both=None, of_name_server=None):
+    """A name server, a master and its slave, of these kinds; with the topic, and the slave follows. None of them runs afterwards."""
+    name_server_kind, master_kind, slave_kind = kinds
+    name_server = NameServer("ns-pairs", name_server_kind, folder, **(of_name_server or {}))
+    both = {"brokerClusterName": "cluster-pairs", "brokerName": "broker-pairs", "diskMaxUsedSpaceRatio": 95, **(of_both or {})}
+    master = Broker("master", folder, [name_server], {**both, "brokerId": 0, **of_master}, kind=master_kind)
+    slave = Broker("slave", folder, [name_server], {**both, "brokerId": 1, "brokerRole": "SLAVE"}, kind=slave_kind)
+    with killed_afterwards() as started:
+        for server in (name_server, master, slave):
+            started.append(server)
             server.start()
             server.booted()
         pair = Pair(name_server, master, slave)
         pair.make_topic()
         pair.follow()
+        yield pair
+
+
+def act(folder, kind):
+    """The master is killed, and name servers present its slave in its place: Apache's client consumes there, in order as well."""
+    both = {"slaveReadEnable": "true", "totalReplicas": 2, "enableSlaveActingMaster": "true", "brokerNotActiveTimeoutMillis": 4000}
+    with following(folder, (kind,) * 3, MODES["async"], both, {"supportActingMaster": "true"}) as pair:
         pair.fill("first", KINDS_ALONE)
         pair.level()
-        before = java_reads(pair, "read")
-        wait_until("the slave has the topic", lambda: all_of(slave, 0), ROUTE_S)
-        master.kill()
-        wait_until("the slave acts for the master", lambda: broker_addresses(
-            name_server.address, TOPIC, "broker-pairs").get(0) == slave.address, ROUTE_S)
-        if java_reads(pair, "read") != before:
+        before = pair.java("read")
+        wait_until("the slave has the topic", lambda: all_of(pair.slave, 0), ROUTE_S)
+        pair.master.kill()
+        wait_until("the slave acts for the master", lambda: pair.routed(TOPIC).get(0) == pair.slave.address, ROUTE_S)
+        if pair.java("read") != before:
             raise Failure("other messages than before")
         places = [line.split("\t")[:2] for line in before]
         for group in ("ordered", "ordered-as-well"):
-            seen = java_reads(pair, "ordered", group, len(places))
+            seen = pair.java("ordered", group, len(places))
             for queue in range(QUEUES):
                 if [line.split("\t") for line in seen if line.startswith(f"{queue}\t")] != [
                         place for place in places if place[0] == str(queue)]:
                     raise Failure(f"{group}: queue {queue} is another one: {seen[:5]} of {places[:5]}")
         return f"ok {len(places)} messages from the acting master, in order as well"
-    finally:
-        for server in reversed(started):
-            if server.process:
-                server.kill()
-
-
-def run_statuses(_servers, clients, folder):
-    for name in clients:
-        started = time.monotonic()
-        try:
-            verdict = statuses(folder / name)
-        except Failure as failure:
-            verdict = str(failure)
-        yield name, time.monotonic() - started, verdict
 
 
 def statuses(folder):
     """What a producer of Apache's client hears from a master that waits for its slave: while it follows, while it does not answer, and
     when it is gone."""
-    name_server = NameServer("ns-statuses", "ferrymq", folder)
-    both = {"brokerClusterName": "cluster-pairs", "brokerName": "broker-pairs", "diskMaxUsedSpaceRatio": 95}
-    master = Broker("master", folder, [name_server], {**both, "brokerId": 0, **MODES["sync"]}, kind="ferrymq")
-    slave = Broker("slave", folder, [name_server], {**both, "brokerId": 1, "brokerRole": "SLAVE"}, kind="ferrymq")
-    started = [name_server, master, slave]
-    try:
-        for server in started:
-            server.start()
-            server.booted()
-        pair = Pair(name_server, master, slave)
-        pair.make_topic()
-        pair.follow()
-
+    with following(folder, OURS, MODES["sync"]) as pair:
         def hears(expected):
-            heard = java_reads(pair, "send", 3)
+            heard = pair.java("send", 3)
             if heard != [expected] * 3:
                 raise Failure(f"{heard}, not {expected}")
         hears("SEND_OK")
-        os.kill(slave.process.child.pid, signal.SIGSTOP)
+        os.kill(pair.slave.process.child.pid, signal.SIGSTOP)
         hears("FLUSH_SLAVE_TIMEOUT")
-        slave.kill()
-        wait_until("the master is alone", lambda: slaves_in_sync(master.address) == 0, ROUTE_S)
+        pair.slave.kill()
+        wait_until("the master is alone", lambda: slaves_in_sync(pair.master.address) == 0, ROUTE_S)
         hears("SLAVE_NOT_AVAILABLE")
-        slave.start()
-        slave.booted()
+        pair.slave.start()
+        pair.slave.booted()
         pair.follow()
         pair.level()
         hears("SEND_OK")
         return "ok SEND_OK, FLUSH_SLAVE_TIMEOUT, SLAVE_NOT_AVAILABLE and SEND_OK again"
-    finally:
-        for server in reversed(started):
-            if server.process:
-                server.kill()
-
-
-def java_reads(pair, command, *arguments):
-    lines = decode.java(pair.master.folder, "Stores", command, pair.name_server.address, TOPIC, *arguments, seconds=CLIENT_S)
-    return [line.removeprefix("> ") for line in lines if line.startswith("> ")]
 
 
 def play(folder, master_kind, slave_kind, mode):
-    name_server = NameServer("ns-pairs", "ferrymq", folder)
-    both = {"brokerClusterName": "cluster-pairs", "brokerName": "broker-pairs", "slaveReadEnable": "true",
-            "diskMaxUsedSpaceRatio": 95, "diskSpaceCleanForciblyRatio": 99, "mappedFileSizeCommitLog": 16 << 20}
-    master = Broker("master", folder, [name_server], {**both, "brokerId": 0, **mode}, kind=master_kind)
-    slave = Broker("slave", folder, [name_server], {**both, "brokerId": 1, "brokerRole": "SLAVE"}, kind=slave_kind)
-    started = [name_server]
-    try:
-        name_server.start()
-        name_server.booted()
-        for broker in (master, slave):
-            started.append(broker)
-            broker.start()
-            broker.booted()
-        pair = Pair(name_server, master, slave)
-        pair.make_topic()
-        pair.follow()
+    both = {"slaveReadEnable": "true", "diskSpaceCleanForciblyRatio": 99, "mappedFileSizeCommitLog": 16 << 20}
+    with following(folder, ("ferrymq", master_kind, slave_kind), mode, both) as pair:
         pair.fill("first")
         pair.fill_and_meanwhile("second", pair.kill_slave)
         pair.follow()
@@ -164,39 +120,61 @@ def play(folder, master_kind, slave_kind, mode):
         messages = pair.read_on_without_master()
         pair.fill("third")
         pair.level()
-        for broker in (master, slave):
+        for broker in (pair.master, pair.slave):
             broker.process.stop(STOPPED_S)
-        return f"ok {messages} bytes read from the slave alone, {same_files(master, slave)} bytes of log are the same"
-    finally:
-        for server in reversed(started):
-            server.kill()
+        same = same_files(pair.master, pair.slave)
+        return f"ok {messages} bytes read from the slave alone, {same} bytes of log are the same"
+
+
+def away(folder, master_kind, slave_kind, mode, mebibytes):
+    """The slave is killed, and misses that much."""
+    with following(folder, ("ferrymq", master_kind, slave_kind), mode) as pair:
+        pair.fill("first", KINDS_ALONE)
+        pair.level()
+        had = pair.end_of_log()
+        pair.slave.kill()
+        for number in range(0, mebibytes, AWAY_ROUND_MIB):
+            # Every second one is nothing but zeros, which Apache's client compresses.
+            pair.fill(f"away-{number}", f"big:{2 * min(AWAY_ROUND_MIB, mebibytes - number)}")
+        missed = pair.end_of_log() - had
+        began = time.monotonic()
+        pair.slave.start()
+        pair.slave.booted()
+        booted = time.monotonic() - began
+        pair.level(CAUGHT_UP_S)
+        took = time.monotonic() - began
+        for broker in (pair.master, pair.slave):
+            broker.process.stop(STOPPED_S)
+        return (f"ok {missed >> 20} MiB came in {took:.1f} s from the slave's start, of which it took {booted:.1f} s to start: "
+                f"{missed / took / 1e6:.0f} MB/s; {same_files(pair.master, pair.slave)} bytes of log are the same")
 
 
 class Pair:
     def __init__(self, name_server, master, slave):
         self.name_server, self.master, self.slave = name_server, master, slave
 
+    def routed(self, topic):
+        """Id → address of those that a client is told of."""
+        return broker_addresses(self.name_server.address, topic, "broker-pairs")
+
+    def java(self, command, *arguments):
+        return told_by_java(self.master.folder, command, self.name_server, TOPIC, *arguments)
+
     def make_topic(self):
-        wait_until("the master is routed to", lambda: 0 in broker_addresses(
-            self.name_server.address, DEFAULT_TOPIC, "broker-pairs"), ROUTE_S)
-        fields = {"topic": TOPIC, "defaultTopic": DEFAULT_TOPIC, "readQueueNums": f"{QUEUES}", "writeQueueNums": f"{QUEUES}",
-                  "perm": "6", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false"}
-        answer = ask(self.master.address, UPDATE_TOPIC, fields)
-        if answer.code != 0:
-            raise Failure(f"the topic was not made: {answer}")
-        wait_until(f"{TOPIC} is routed", lambda: route(self.name_server.address, TOPIC), ROUTE_S)
+        wait_until("the master is routed to", lambda: 0 in self.routed(DEFAULT_TOPIC), ROUTE_S)
+        make_topic(self.master.address, self.name_server, TOPIC, QUEUES)
 
     def follow(self):
         wait_until("the slave follows", lambda: slaves_in_sync(self.master.address) == 1, ROUTE_S)
 
-    def level(self):
+    def level(self, seconds=ROUTE_S):
         def is_level():
             status = json.loads(ask(self.master.address, GET_HA_STATUS).body)
             return [connection["diff"] for connection in status["haConnectionInfo"]] == [0]
-        wait_until("the slave has everything", is_level, ROUTE_S)
+        wait_until("the slave has everything", is_level, seconds)
 
     def fill(self, round_name, kinds=KINDS):
-        decode.java(self.master.folder, "Stores", "fill", self.name_server.address, TOPIC, round_name, kinds, seconds=CLIENT_S)
+        self.java("fill", round_name, kinds)
 
     def fill_and_meanwhile(self, round_name, what):
         failures = []
@@ -240,8 +218,7 @@ class Pair:
             raise Failure(f"{failure}: {[len(queue) for queue in found]} bytes of {[len(queue) for queue in expected]}") from failure
         self.master.start()
         self.master.booted()
-        wait_until("the master is routed to", lambda: 0 in broker_addresses(
-            self.name_server.address, TOPIC, "broker-pairs"), ROUTE_S)
+        wait_until("the master is routed to", lambda: 0 in self.routed(TOPIC), ROUTE_S)
         self.follow()
         return sum(map(len, expected))
 
@@ -259,19 +236,15 @@ def all_of(broker, queue):
 
 
 def same_files(master, slave):
-    logs = [log_of(master), log_of(slave)]
+    """How many bytes of log both have."""
+    logs = [{file.name: file for file in written(broker.folder / "store")} for broker in (master, slave)]
     if list(logs[0]) != list(logs[1]):
         raise Failure(f"the logs are other files: {list(logs[0])} and {list(logs[1])}")
-    for name, bytes_ in logs[0].items():
-        if bytes_ != logs[1][name]:
-            at = next(at for at, pair in enumerate(zip(bytes_, logs[1][name])) if pair[0] != pair[1])
+    total = 0
+    for name in logs[0]:
+        one, other = (log[name].read_bytes() for log in logs)
+        if one != other:
+            at = next(at for at, pair in enumerate(zip(one, other)) if pair[0] != pair[1])
             raise Failure(f"{name} differs at byte {at}")
-    return sum(len(bytes_.rstrip(b"\0")) for bytes_ in logs[0].values())
-
-
-def log_of(broker):
-    """Name → bytes of each file, but for those that were only prepared."""
-    files = {file.name: file.read_bytes() for file in sorted((broker.folder / "store" / "commitlog").glob("0*")) if file.is_file()}
-    while files and not files[list(files)[-1]].strip(b"\0"):
-        files.popitem()
-    return files
+        total += len(one.rstrip(b"\0"))
+    return total

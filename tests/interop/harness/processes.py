@@ -28,6 +28,17 @@ class Failure(Exception):
     """Something that a scenario demands did not come true."""
 
 
+def verdicts(names, verdict_of):
+    """Rows (name, seconds, verdict), one after the other; a name that fails does not keep the others back."""
+    for name in names:
+        started = time.monotonic()
+        try:
+            verdict = verdict_of(name)
+        except Failure as failure:
+            verdict = str(failure)
+        yield name, time.monotonic() - started, verdict
+
+
 class Process:
     """A child that writes to LOG. Give it stdin only when it is to be told something. `prepare` runs in it before its program."""
 

@@ -10,6 +10,7 @@ Their kind says whose they are: apache, ferrymq, or mixed, which is our name ser
 Topologies do not share the name server that clients use: a topic is created automatically on any broker that it knows.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -114,6 +115,28 @@ class Broker(Server):
             "diskSpaceWarningLevelRatio": 99, "cleanFileForciblyEnable": "false", **self.settings})
 
 
+def make_topic(broker, name_server, topic, queues=4, permission=6):
+    """Returns once the name server routes to it."""
+    answer = ask(broker, UPDATE_TOPIC, {
+        "topic": topic, "defaultTopic": DEFAULT_TOPIC, "readQueueNums": f"{queues}", "writeQueueNums": f"{queues}",
+        "perm": f"{permission}", "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false"})
+    if answer.code != 0:
+        raise Failure(f"{broker} did not make {topic}: {answer}")
+    wait_until(f"{name_server.name} routes {topic}", lambda: route(name_server.address, topic), ROUTE_S)
+
+
+@contextlib.contextmanager
+def killed_afterwards():
+    """A list of servers. Those that were started do not run any more in the end, the last one first."""
+    servers = []
+    try:
+        yield servers
+    finally:
+        for server in reversed(servers):
+            if server.process:
+                server.kill()
+
+
 class Topology:
     """Brokers under one broker name, and the name servers that they register with; clients use the first of these."""
 
@@ -152,13 +175,7 @@ class Topology:
         return next((broker for broker in self.brokers if broker.address == address), None)
 
     def create_topic(self, topic):
-        """Returns once the first name server routes to it."""
-        fields = {"topic": topic, "defaultTopic": DEFAULT_TOPIC, "readQueueNums": "4", "writeQueueNums": "4", "perm": "6",
-                  "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false"}
-        answer = ask(self.master(self.name_server).address, UPDATE_TOPIC, fields)
-        if answer.code != 0:
-            raise Failure(f"{self.broker_name} did not create {topic}: {answer}")
-        wait_until(f"{self.name_server.name} routes {topic}", lambda: route(self.name_server.address, topic), ROUTE_S)
+        make_topic(self.master(self.name_server).address, self.name_server, topic)
 
 
 class Servers:

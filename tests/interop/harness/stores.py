@@ -5,12 +5,11 @@ and `ferrymq store` reads them without a broker."""
 import json
 import re
 import subprocess
-import time
 
 from harness import decode
-from harness.processes import Failure, wait_until
-from harness.remoting import UPDATE_TOPIC, ask, broker_addresses, route
-from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer, ferrymq
+from harness.processes import Failure, verdicts, wait_until
+from harness.remoting import broker_addresses, route
+from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer, ferrymq, make_topic
 
 TOPIC = "stored"
 STOPPED_S = 60
@@ -28,13 +27,7 @@ KEYED = 50
 
 
 def run(_servers, _clients, folder):
-    for ending in ("stop", "kill"):
-        started = time.monotonic()
-        try:
-            verdict = exchange(folder / ending, ending)
-        except Failure as failure:
-            verdict = str(failure)
-        yield ending, time.monotonic() - started, verdict
+    return verdicts(("stop", "kill"), lambda ending: exchange(folder / ending, ending))
 
 
 def exchange(folder, ending):
@@ -48,7 +41,7 @@ def exchange(folder, ending):
     try:
         user = User(name_server, broker, ending)
         user.begin("apache")
-        user.make_topic()
+        make_topic(broker.address, name_server, TOPIC)
         user.fill("first", ALL_KINDS)
         user.end()
         user.look()
@@ -70,6 +63,26 @@ def exchange(folder, ending):
     finally:
         broker.kill()
         name_server.kill()
+
+
+def told_by_java(folder, command, name_server, topic, *arguments):
+    """What Stores.java says."""
+    lines = decode.java(folder, "Stores", command, name_server.address, topic, *arguments, seconds=CLIENT_S)
+    return [line.removeprefix("> ") for line in lines if line.startswith("> ")]
+
+
+def logs(store):
+    return sorted(file for file in (store / "commitlog").iterdir() if len(file.name) == 20)
+
+
+def written(store):
+    """The files of the log in which something is; Apache's broker makes the next one before it needs it."""
+    return [file for file in logs(store) if any(beginning(file))]
+
+
+def beginning(file):
+    with file.open("rb") as opened:
+        return opened.read(8)
 
 
 class User:
@@ -101,14 +114,6 @@ class User:
         except (OSError, ValueError):
             return 0
         return noted["offsetTable"].get("1", 0)
-
-    def make_topic(self):
-        fields = {"topic": TOPIC, "defaultTopic": DEFAULT_TOPIC, "readQueueNums": "4", "writeQueueNums": "4", "perm": "6",
-                  "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false"}
-        answer = ask(self.broker.address, UPDATE_TOPIC, fields)
-        if answer.code != 0:
-            raise Failure(f"the topic was not made: {answer}")
-        wait_until(f"{TOPIC} is routed", lambda: route(self.name_server.address, TOPIC), ROUTE_S)
 
     def fill(self, round_name, kinds):
         self._java("fill", round_name, kinds)
@@ -145,9 +150,7 @@ class User:
             raise Failure(different(expected, found, f"after {self.broker.kind} the dump has other messages"))
 
     def _java(self, command, *arguments):
-        lines = decode.java(self.broker.folder, "Stores", command, self.name_server.address, TOPIC, *arguments,
-                            seconds=CLIENT_S)
-        return [line.removeprefix("> ") for line in lines if line.startswith("> ")]
+        return told_by_java(self.broker.folder, command, self.name_server, TOPIC, *arguments)
 
     def _store(self, command, *arguments):
         done = subprocess.run([ferrymq(), "store", command, self.folder, *arguments], capture_output=True, text=True)
