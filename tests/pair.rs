@@ -16,6 +16,8 @@ mod alone;
 mod liars;
 #[path = "pair/nodes.rs"]
 mod nodes;
+#[path = "pair/routes.rs"]
+mod routes;
 
 const SYNC: &str = "brokerRole=SYNC_MASTER\ntotalReplicas=2\ninSyncReplicas=2";
 const STORED: i32 = 0;

@@ -1,5 +1,6 @@
 //! A master and its slave as real processes, with a name server, and a client that knows both.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
@@ -8,7 +9,7 @@ use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferrymq_proto::bodies::HaStatus;
+use ferrymq_proto::bodies::{HaStatus, TopicRoute};
 use ferrymq_proto::code::RequestCode;
 use ferrymq_proto::command::Command;
 use ferrymq_proto::fields::Fields;
@@ -89,7 +90,11 @@ impl Node {
     }
 
     pub fn client(&self) -> Client {
-        Client::new(format!("{}:{}", self.home, self.port), Duration::from_secs(5))
+        Client::new(self.address(), Duration::from_secs(5))
+    }
+
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.home, self.port)
     }
 
     pub fn ha_address(&self) -> String {
@@ -110,13 +115,7 @@ impl Node {
 
     /// With fields written as `name=value name=value`.
     pub async fn ask(&self, code: RequestCode, fields: &str, body: &str) -> Result<Command, CallError> {
-        let mut request = Command::request(code).with_body(Bytes::copy_from_slice(body.as_bytes()));
-        request.fields = Fields::empty();
-        for field in fields.split_whitespace() {
-            let (name, value) = field.split_once('=').unwrap();
-            request.fields.push(name.to_owned(), value);
-        }
-        self.client().exchange(request).await
+        exchange(&self.client(), code, fields, body).await
     }
 
     /// Sends a message, and says with which code it was answered.
@@ -168,6 +167,16 @@ impl Node {
         }
         files
     }
+}
+
+async fn exchange(client: &Client, code: RequestCode, fields: &str, body: &str) -> Result<Command, CallError> {
+    let mut request = Command::request(code).with_body(Bytes::copy_from_slice(body.as_bytes()));
+    request.fields = Fields::empty();
+    for field in fields.split_whitespace() {
+        let (name, value) = field.split_once('=').unwrap();
+        request.fields.push(name.to_owned(), value);
+    }
+    client.exchange(request).await
 }
 
 pub struct Pair {
@@ -239,6 +248,15 @@ impl Pair {
             has_slave().await && self.slave.status().await.client.activated == Some(true)
         })
         .await;
+    }
+
+    /// Whom a client finds that asks a name server for the topic: id and address.
+    pub async fn routed(&self) -> BTreeMap<i64, String> {
+        let name_server = Client::new(self.name_server.address.clone(), Duration::from_secs(5));
+        let topic = format!("topic={TOPIC}");
+        let answer = exchange(&name_server, RequestCode::GET_ROUTEINFO_BY_TOPIC, &topic, "").await.unwrap();
+        let route = json::from_slice::<TopicRoute>(&answer.body).unwrap_or_default();
+        route.broker_datas.into_iter().next().map(|broker| broker.broker_addrs).unwrap_or_default()
     }
 
     /// What `ferrymq broker promote` says: of a success, or of a refusal.
