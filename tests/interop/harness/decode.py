@@ -33,10 +33,14 @@ def run(_servers, _clients, folder):
     yield "apache", time.monotonic() - started, f"ok {len(frames)} frames and {len(records)} records decoded"
 
 
+def java_command(folder, program, *arguments):
+    return ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Duser.home={folder}",
+            "-cp", install.servers(), program, *arguments]
+
+
 def java(folder, program, *arguments, seconds=DECODED_S):
     """The lines that a program prints to stdout."""
-    command = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Duser.home={folder}",
-               "-cp", install.servers(), program, *arguments]
+    command = java_command(folder, program, *arguments)
     try:
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:

@@ -9,13 +9,16 @@ import signal
 import threading
 import time
 
-from harness.processes import Failure, verdicts, wait_until
+from harness.decode import java_command
+from harness.processes import Failure, Process, verdicts, wait_until
 from harness.remoting import GET_HA_STATUS, ask, broker_addresses, slaves_in_sync
 from harness.servers import DEFAULT_TOPIC, ROUTE_S, Broker, NameServer, killed_afterwards, make_topic
 from harness.stores import STOPPED_S, told_by_java, written
 
 TOPIC, QUEUES = "paired", 4
-PULL = 11
+PULL, RUNTIME_INFO = 11, 28
+# Messages that a consumer has who takes few at a time, and of them before something happens.
+SLOWLY, SEEN = 3000, 200
 KINDS = "plain,batch,keyed,delayed,transactional,big"
 # While the slave is away: Apache's producer rolls back a half that only the master has.
 KINDS_ALONE = "plain,batch,keyed,delayed,big"
@@ -41,6 +44,10 @@ def run(_servers, names, folder, away_mib=None):
 
 def run_acting(_servers, kinds, folder):
     return verdicts(kinds, lambda kind: act(folder / kind, kind))
+
+
+def run_silence(_servers, kinds, folder):
+    return verdicts(kinds, lambda kind: silence(folder / kind, kind))
 
 
 def run_statuses(_servers, kinds, folder):
@@ -86,6 +93,37 @@ def act(folder, kind):
                         place for place in places if place[0] == str(queue)]:
                     raise Failure(f"{group}: queue {queue} is another one: {seen[:5]} of {places[:5]}")
         return f"ok {len(places)} messages from the acting master, in order as well"
+
+
+def silence(folder, kind):
+    """A consumer that lags is told to read from the slave, which then falls silent as one whose machine is lost: name servers show
+    it no more, and the consumer goes on at the master. As soon as the slave is heard again, it is shown again."""
+    both = {"slaveReadEnable": "true", "enableSlaveActingMaster": "true", "brokerNotActiveTimeoutMillis": 4000,
+            "accessMessageInMemoryMaxRatio": 0}
+    with following(folder, (kind,) * 3, MODES["async"], both) as pair:
+        pair.fill("first", f"plain:{SLOWLY}")
+        pair.level()
+        wait_until("the slave has the topic", lambda: all_of(pair.slave, 0), ROUTE_S)
+        wait_until("both are routed to", lambda: len(pair.routed(TOPIC)) == 2, ROUTE_S)
+        before = handed_out(pair.slave)
+        reader = Process("reader", java_command(folder, "Stores", "slowly", pair.name_server.address, TOPIC, "slow", SLOWLY),
+                         folder / "reader.log")
+
+        def seen():
+            return sum(line.startswith("> ") for line in reader.output().splitlines())
+        wait_until("the consumer reads from the slave", lambda: handed_out(pair.slave) > before + SEEN and seen() > SEEN, ROUTE_S)
+        os.kill(pair.slave.process.child.pid, signal.SIGSTOP)
+        at = seen()
+        wait_until("the slave is routed to no more", lambda: list(pair.routed(TOPIC)) == [0], ROUTE_S)
+        wait_until("the consumer has all", lambda: seen() == SLOWLY or not reader.alive(), CAUGHT_UP_S)
+        if at == SLOWLY or seen() != SLOWLY:
+            raise Failure(f"the consumer has {seen()} of {SLOWLY} messages, and {at} before the slave was silent:\n{reader.log_tail()}")
+        reader.kill()
+        os.kill(pair.slave.process.child.pid, signal.SIGCONT)
+        wait_until("the slave is routed to again", lambda: len(pair.routed(TOPIC)) == 2, ROUTE_S)
+        pair.follow()
+        pair.level()
+        return f"ok {at} of {SLOWLY} messages before the slave was silent, the others from the master"
 
 
 def statuses(folder):
@@ -233,6 +271,11 @@ def all_of(broker, queue):
         if answer.code != 0:
             return records
         records, at = records + answer.body, int(answer.fields["nextBeginOffset"])
+
+
+def handed_out(broker):
+    """How many messages it has given to consumers."""
+    return int(json.loads(ask(broker.address, RUNTIME_INFO).body)["table"]["msgGetTotalTodayNow"])
 
 
 def same_files(master, slave):

@@ -293,6 +293,8 @@ SCENARIOS = [
              "what Apache's producer hears from a master that waits for a slave which follows, is stuck, or is gone"),
     Scenario("acting-master", frozenset(), ("ferrymq", "apache"), pairs.run_acting,
              "a slave in its dead master's place serves consumers, in order as well", ("ferrymq",)),
+    Scenario("silent-slave", frozenset(), ("ferrymq", "apache"), pairs.run_silence,
+             "a slave that says nothing any more is shown to nobody, and who reads there goes on at its master", ("ferrymq",)),
     Scenario("migration", frozenset(), migration.MODES, migration.run,
              "from Apache's broker to ours and back under live traffic: in one folder, and by slaves that are promoted",
              ("sync",)),

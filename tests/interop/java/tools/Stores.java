@@ -3,7 +3,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.zip.CRC32;
@@ -11,7 +13,9 @@ import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
@@ -33,13 +37,16 @@ import org.apache.rocketmq.common.message.MessageQueue;
  * CRC-32 of the body, separated by tabs.
  * `find NAME-SERVER TOPIC KEY…` prints for each key how many messages have it.
  * `send NAME-SERVER TOPIC COUNT` sends so many messages, one after the other, and prints the status of each.
- * `ordered NAME-SERVER TOPIC GROUP COUNT` consumes so many messages in the order of their queues, and prints queue and offset of each.
+ * `ordered NAME-SERVER TOPIC GROUP COUNT` consumes so many messages in the order of their queues, and prints queue and offset of each;
+ * `slowly NAME-SERVER TOPIC GROUP COUNT` does so in any order, a few at a time.
  */
 public final class Stores {
     private static final int BIG_BYTES = 1 << 20;
     private static final int PULLED_MAX = 32;
     private static final long PATIENCE_MS = 180_000;
     private static final long POLL_MS = 50;
+    /** How often routes are looked up. */
+    private static final int ROUTES_MS = 1_000;
     /** A busy machine is no failure. */
     private static final int CALL_MS = 30_000;
     /** Longer than it takes to stop a broker. */
@@ -68,6 +75,7 @@ public final class Stores {
             case "find" -> find(arguments[1], arguments[2], Arrays.copyOfRange(arguments, 3, arguments.length));
             case "send" -> send(arguments[1], arguments[2], Integer.parseInt(arguments[3]));
             case "ordered" -> ordered(arguments[1], arguments[2], arguments[3], Integer.parseInt(arguments[4]));
+            case "slowly" -> slowly(arguments[1], arguments[2], arguments[3], Integer.parseInt(arguments[4]));
             default -> throw new IllegalArgumentException(arguments[0]);
         }
     }
@@ -281,6 +289,35 @@ public final class Stores {
                 left.countDown();
             });
             return ConsumeOrderlyStatus.SUCCESS;
+        });
+        consumer.start();
+        if (!left.await(PATIENCE_MS, TimeUnit.MILLISECONDS)) {
+            throw new IllegalStateException(left.getCount() + " messages did not come");
+        }
+        consumer.shutdown();
+    }
+
+    private static void slowly(String nameServer, String topic, String group, int count) throws Exception {
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        consumer.setNamesrvAddr(nameServer);
+        consumer.setPollNameServerInterval(ROUTES_MS);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.setPullBatchSize(2);
+        consumer.setPullThresholdForQueue(4);
+        consumer.setConsumeThreadMin(1);
+        consumer.setConsumeThreadMax(1);
+        consumer.subscribe(topic, "*");
+        Set<String> seen = ConcurrentHashMap.newKeySet();
+        CountDownLatch left = new CountDownLatch(count);
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            for (MessageExt message : messages) {
+                String place = message.getQueueId() + "\t" + message.getQueueOffset();
+                if (seen.add(place)) {
+                    say(place);
+                    left.countDown();
+                }
+            }
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
         consumer.start();
         if (!left.await(PATIENCE_MS, TimeUnit.MILLISECONDS)) {
