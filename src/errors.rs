@@ -155,9 +155,10 @@ pub static STORE_UNUSABLE: Problem = Problem {
     text: "\
 The folder at storePathRootDir must be writable, have room, and belong to no other running broker; what is in it must be what a
 broker left there. The message says which file is the matter. Nothing was changed: a damaged file is never overwritten or
-skipped by itself, only a last record that a crash left unfinished is cut off. Of a folder that Apache's broker has left,
-tables in RocksDB are not read: `mqadmin rocksDBConfigToJson` makes files of them. A node of a group first
-asks the others for what is damaged in its log.",
+skipped by itself, only a last record that a crash left unfinished is cut off. Without a copy or a slave to restore the file
+from, `ferrymq store cut` says what would be lost if the log of a single broker ended there, and cuts it off when it is told to.
+Of a folder that Apache's broker has left, tables in RocksDB are not read: `mqadmin rocksDBConfigToJson` makes files of them. A
+node of a group first asks the others for what is damaged in its log.",
 };
 
 pub static NOT_REACHED: Problem = Problem {

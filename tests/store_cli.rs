@@ -244,6 +244,30 @@ fn what_is_derived_heals() {
     store.compare("healed.txt");
 }
 
+/// As a broker leaves it whose machine was lost, and whose disk then lost a bit of what was durable.
+#[test]
+fn a_log_is_cut_off_where_that_is_asked_for() {
+    let mut store = Store::new(Layout::Classic);
+    assert_eq!(store.ask(&["cut"]), 0);
+    let second = "commitlog/00000000000000002048";
+    let (open, derived, dispatcher) = store.open(Layout::Classic);
+    drop((open, derived, dispatcher));
+    store.flip(second, 150, 1);
+    assert_eq!(store.ask(&["cut"]), 3);
+    assert_eq!(store.ask(&["cut", "-o", "json"]), 3);
+    assert_eq!(store.ask(&["cut", "--at", "2327"]), 5);
+    let at = store.said.split("--at ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    assert_eq!(store.ask(&["cut", "--at", &at]), 0);
+    assert_eq!(store.ask(&["cut"]), 0);
+    store.start_and_stop();
+    assert_eq!(store.ask(&[&["verify"], &INDEX_SIZES[..]].concat()), 0);
+    assert_eq!(store.ask(&["inspect"]), 0);
+    let framed = Store::new(Layout::Framed);
+    let mut framed = Store { said: store.said.clone(), ..framed };
+    assert_eq!(framed.ask(&["cut"]), 5);
+    framed.compare("cut.txt");
+}
+
 #[test]
 fn bad_folders() {
     let mut store = Store::new(Layout::Classic);
@@ -266,10 +290,11 @@ fn bad_folders() {
     assert_eq!(store.ask(&["inspect"]), 0);
     assert_eq!(store.ask(&["verify"]), 1);
     assert_eq!(store.ask(&["rebuild"]), 1);
+    assert_eq!(store.ask(&["cut"]), 1);
     drop(open);
 
     fs::remove_dir_all(store.folder()).unwrap();
-    for command in ["inspect", "verify", "dump", "rebuild"] {
+    for command in ["inspect", "verify", "dump", "rebuild", "cut"] {
         assert_eq!(store.ask(&[command]), 6);
     }
     store.compare("bad-folders.txt");

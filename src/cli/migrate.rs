@@ -12,7 +12,7 @@ use super::store::progress::Bar;
 use super::{REFUSED_FOR_SAFETY, WRONG_CALL, complain, logs, print};
 use crate::config::broker::{self, BROKER, BrokerConfig, Mode, RaftGroup};
 use crate::config::sources::load;
-use crate::migration::source::{Ending, SourceError};
+use crate::migration::source::{Ending, SourceError, place};
 use crate::migration::survey::Counts;
 use crate::migration::{Group, Migration, MigrationError, Node, Order, Watcher};
 use crate::raft_node::member;
@@ -111,7 +111,8 @@ impl Arguments {
 
     /// What the old configuration says must fit the new one.
     fn compare(&self, old: &BrokerConfig, new: Option<&BrokerConfig>) -> Result<(), String> {
-        let is_inside = self.from.iter().any(|folder| old.store.log_folder == folder.join("commitlog"));
+        let log = place(&old.store.log_folder);
+        let is_inside = self.from.iter().any(|folder| log == place(&folder.join("commitlog")));
         if !is_inside && !matches!(old.mode, Mode::Raft(_)) {
             return Err(format!(
                 "error: the old broker keeps its log in {}\n help: link it into the folder of --from as commitlog\n",
@@ -182,7 +183,7 @@ fn group(files: &[PathBuf], configs: &[BrokerConfig]) -> Result<Group, String> {
 
 fn node(raft: &RaftGroup, config: &BrokerConfig) -> Option<Node> {
     let own = raft.peers.iter().find(|peer| peer.id == raft.own_id)?;
-    Some(Node { member: member(own), folder: config.store.root.clone() })
+    Some(Node { member: member(own), folder: place(&config.store.root) })
 }
 
 fn report(migration: &Migration, clock: &Clock) -> String {
@@ -245,6 +246,7 @@ fn left_out(migration: &Migration) -> Vec<String> {
         (out.of_former_topic, "records from before their topic was deleted and made again"),
         (out.repeated, "records whose offset their queue had given before"),
         (out.unreadable, "records that nobody can read"),
+        (out.lost, "messages at the ends of queues that the log does not have: a crash may leave that. Later ones get their offsets"),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)

@@ -34,7 +34,7 @@ use ferrymq_storage::{BootId, FlushMode};
 use crate::state::files::FileError;
 use belongings::Belongings;
 use journal::Journal;
-use source::{Ending, Source, SourceError, list};
+use source::{Ending, Source, SourceError, list, place};
 use survey::{Fate, Limits, Survey};
 use target::{Plan, Target, TargetError};
 
@@ -371,7 +371,7 @@ fn choose(
     let mut best: Option<(Merits, Source, Belongings)> = None;
     for folder in from {
         // Who goes on later may stand elsewhere.
-        let folder = &folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        let folder = &place(folder);
         let source = Source::open(folder, segment_bytes, ending)?;
         let belongings = Belongings::load(folder, source.was_cut_off()?, log_begin)?;
         let reach = match source.ledger() {

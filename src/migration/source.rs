@@ -176,6 +176,19 @@ fn has_files(folder: &Path) -> Result<bool, SourceError> {
     Ok(!listed.is_empty())
 }
 
+/// Where a folder is, however it is named, and also while it is not there.
+pub fn place(folder: &Path) -> PathBuf {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let found = absolute.ancestors().find_map(|there| Some((there, there.canonicalize().ok()?)));
+    let rest = found.as_ref().and_then(|(there, _)| absolute.strip_prefix(there).ok());
+    match (&found, rest) {
+        // An empty rest would end in a slash.
+        (Some((_, place)), Some(rest)) if rest != Path::new("") => place.join(rest),
+        (Some((_, place)), _) => place.clone(),
+        (None, _) => absolute.clone(),
+    }
+}
+
 /// In the order of names; none where there is no folder.
 pub(super) fn list(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
     let mut entries = match fs::read_dir(folder) {

@@ -55,6 +55,8 @@ pub struct LeftOut {
     pub repeated: u64,
     /// That nobody could read.
     pub unreadable: u64,
+    /// That a queue has at its end, and the log has not.
+    pub lost: u64,
 }
 
 /// Why the source cannot be moved as it is.
@@ -145,10 +147,21 @@ impl Survey {
         let has_records = |end: &QueueEnd| {
             survey.topics.get(end.topic.as_str()).is_some_and(|topic| topic.queues.contains_key(&end.queue))
         };
+        // Entries of a DLedger node that are not known to be committed are in its queues as well.
+        if source.ledger().is_none() {
+            survey.left_out.lost = ends.iter().map(|end| survey.lost_of(end)).sum();
+        }
         let is_news =
             |end: &QueueEnd| tables.topics().find(end.topic.as_str()).is_some() && !has_records(end);
         survey.empty = ends.into_iter().filter(is_news).collect();
         Ok(survey)
+    }
+
+    /// How many offsets a queue has given to messages behind the last one that the log has of it.
+    fn lost_of(&self, end: &QueueEnd) -> u64 {
+        let topic = self.topics.get(end.topic.as_str()).filter(|topic| topic.is_kept);
+        let queue = topic.and_then(|topic| topic.queues.get(&end.queue));
+        queue.map_or(0, |queue| (end.next.0 - queue.next.0).max(0).unsigned_abs())
     }
 
     fn add(&mut self, found: &Found<'_>, tables: &Tables, with_queues: &HashSet<String>, limits: Limits) {

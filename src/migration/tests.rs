@@ -145,17 +145,43 @@ fn a_hole_is_an_obstacle() {
 #[test]
 fn queues_without_records_end_where_their_files_say() {
     let folder = classic(&[("kept", 0, 0)]);
-    let queue = folder.path().join("consumequeue/kept/3");
-    fs::create_dir_all(&queue).unwrap();
-    // Three entries in a file of four, all of records that are gone.
-    let mut entries = vec![0; 80];
-    for entry in 0..3 {
-        entries[entry * 20 + 8..entry * 20 + 12].copy_from_slice(&100i32.to_be_bytes());
-        entries[entry * 20..entry * 20 + 8].copy_from_slice(&(1 + entry as i64 * 100).to_be_bytes());
-    }
-    fs::write(queue.join(format!("{:020}", 0)), entries).unwrap();
+    // Of records that are gone.
+    plant_queue(folder.path(), "kept/3", [1, 11, 21], 10);
     let (_, survey) = survey(folder.path(), &with_topics(&["kept"]), 0);
     assert_eq!(offsets(&survey.ends()), [("kept".into(), 0, 1), ("kept".into(), 3, 3)]);
+}
+
+/// A queue with three entries in a file of four.
+fn plant_queue(folder: &Path, name: &str, starts: [i64; 3], bytes: i32) {
+    let queue = folder.join("consumequeue").join(name);
+    fs::create_dir_all(&queue).unwrap();
+    let entries = starts.map(|start| [&start.to_be_bytes()[..], &bytes.to_be_bytes(), &[0; 8]].concat());
+    let mut file = entries.concat();
+    file.resize(80, 0);
+    fs::write(queue.join(format!("{:020}", 0)), file).unwrap();
+}
+
+/// The last ones of a batch, or what was written last before a crash.
+#[test]
+fn what_a_queue_has_and_the_log_has_not_is_told() {
+    let folder = classic(&[("kept", 0, 0)]);
+    let bytes = plain("kept", 0, 0, 0).len() as i32;
+    plant_queue(folder.path(), "kept/0", [0, 1, 2].map(|number| number * i64::from(bytes)), bytes);
+    let tables = with_topics(&["kept"]);
+    let take = |cut_torn| {
+        let source = Source::open(folder.path(), None, Ending { cut_torn, with_tail: false }).unwrap();
+        let limits = Limits { segment_bytes: 1 << 20, resumed: LogOffset(0) };
+        Survey::take(&source, &tables, limits, &mut |_| ())
+    };
+    let error = take(false).unwrap_err().to_string();
+    assert!(error.contains("ended in order, and queue 0 of kept has at 2 a message"), "{error}");
+    let asked = take(true).unwrap();
+    assert_eq!((asked.records, asked.left_out.lost), (1, 2));
+    // After a crash.
+    fs::write(folder.path().join("abort"), "").unwrap();
+    let crashed = take(false).unwrap();
+    assert_eq!((crashed.records, crashed.left_out.lost), (1, 2));
+    assert_eq!(offsets(&crashed.ends()), [("kept".into(), 0, 1)]);
 }
 
 #[test]

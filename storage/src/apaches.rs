@@ -3,10 +3,13 @@
 //! `abort` lies there while it runs, so without it the broker ended in order, and no crash has torn anything. `checkpoint` begins with
 //! the store time of a message that was on the disk: a log whose newest message is older has lost what it had. It may say too
 //! little, and of a slave whose machine was lost too much; both are no reason to cut anything off.
+//! The messages of a batch have one time, so it does not tell that the last of them is missing. But after an end in order no queue has
+//! more than the log.
 //!
 //! Apache's broker itself ends its log at the first place that it cannot read, whatever follows.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use ferrymq_proto::position::{LogOffset, Timestamp};
@@ -14,10 +17,11 @@ use ferrymq_proto::record::{self, Found, Record};
 
 use crate::disk::{Access, Disk};
 use crate::files::StoreFiles;
-use crate::look::exists;
+use crate::look::{LastEntry, Look, exists, failed_at};
 use crate::position::behind;
+use crate::recovery::{OpenError, SEGMENT_BYTES_MAX};
 use crate::scan::is_record_at;
-use crate::segment::Segment;
+use crate::segment::{self, Segment};
 
 const CHECKPOINT: &str = "checkpoint";
 /// Size and magic of a record.
@@ -26,7 +30,7 @@ const HEAD_BYTES: usize = 8;
 const WINDOW_BYTES: usize = 1 << 20;
 
 /// Why the end of a log is none that a crash may have left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Evidence {
     #[error("Apache's broker ended in order, so no crash has left that")]
     EndedInOrder,
@@ -39,11 +43,15 @@ pub enum Evidence {
         .newest.map_or("no time".to_owned(), |newest| newest.0.to_string())
     )]
     MoreWasThere { newest: Option<Timestamp>, flushed: Timestamp },
+    #[error("Apache's broker ended in order, and {0}")]
+    QueueHasMore(LastEntry),
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ApachesNotes {
     ended_in_order: bool,
+    /// Of all queues the entry whose record lies farthest, after an end in order. A crash may leave more in a queue than in the log.
+    farthest: Option<LastEntry>,
     /// The store time of a message that was on the disk.
     flushed: Option<Timestamp>,
 }
@@ -59,19 +67,12 @@ pub(crate) struct SeemingEnd<'a> {
 }
 
 impl ApachesNotes {
-    pub fn read(disk: &dyn Disk, files: &StoreFiles) -> io::Result<Self> {
-        let ended_in_order = !exists(disk, &files.abort)?;
-        let file = match disk.open(&files.folder.join(CHECKPOINT), Access::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Self { ended_in_order, flushed: None });
-            }
-            other => other?,
-        };
-        let mut time = [0; 8];
-        let read = file.read_at(&mut time, 0)?;
-        let time = Timestamp(i64::from_be_bytes(time));
-        let flushed = (read == size_of::<i64>() && time.0 > 0).then_some(time);
-        Ok(Self { ended_in_order, flushed })
+    pub fn read(disk: &Arc<dyn Disk>, files: &StoreFiles) -> Result<Self, OpenError> {
+        let ended_in_order = !exists(&**disk, &files.abort).map_err(failed_at(&files.abort))?;
+        let farthest = if ended_in_order { farthest(disk, files)? } else { None };
+        let path = files.folder.join(CHECKPOINT);
+        let flushed = flushed(&**disk, &path).map_err(failed_at(&path))?;
+        Ok(Self { ended_in_order, farthest, flushed })
     }
 
     /// Why a log cannot end there.
@@ -82,7 +83,8 @@ impl ApachesNotes {
             return Ok(Some(Evidence::MoreWasThere { newest, flushed }));
         }
         if !is_damaged {
-            return Ok(None);
+            let more = self.farthest.as_ref().filter(|entry| entry.record.end() > offset);
+            return Ok(more.cloned().map(Evidence::QueueHasMore));
         }
         if self.ended_in_order {
             return Ok(Some(Evidence::EndedInOrder));
@@ -92,8 +94,30 @@ impl ApachesNotes {
     }
 }
 
+/// The store time of a message that was on the disk.
+fn flushed(disk: &dyn Disk, path: &Path) -> io::Result<Option<Timestamp>> {
+    let file = match disk.open(path, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let mut time = [0; 8];
+    let read = file.read_at(&mut time, 0)?;
+    let time = Timestamp(i64::from_be_bytes(time));
+    Ok((read == size_of::<i64>() && time.0 > 0).then_some(time))
+}
+
+/// An entry of a record that can never have been is of a damaged queue, which will be made anew.
+fn farthest(disk: &Arc<dyn Disk>, files: &StoreFiles) -> Result<Option<LastEntry>, OpenError> {
+    let last = disk.list(&files.log).map_err(failed_at(&files.log))?.pop();
+    let room_end = last.and_then(|last| Some(behind(segment::parse_name(&last.name)?, last.bytes)));
+    let possible_end = behind(room_end.unwrap_or_default(), SEGMENT_BYTES_MAX);
+    let entries = Look::of_queues(Arc::clone(disk), &files.folder).last_entries()?;
+    let possible = entries.into_iter().filter(|entry| entry.record.end() <= possible_end);
+    Ok(possible.max_by_key(|entry| entry.record.start))
+}
+
 /// A whole record behind a place, in the same segment.
-fn record_behind(segment: &Segment, offset: LogOffset) -> io::Result<Option<LogOffset>> {
+pub(crate) fn record_behind(segment: &Segment, offset: LogOffset) -> io::Result<Option<LogOffset>> {
     let mut window = vec![0; WINDOW_BYTES];
     let mut start = behind(offset, 1);
     while start < segment.end() {

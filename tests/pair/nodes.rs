@@ -169,7 +169,12 @@ impl Node {
     }
 }
 
-async fn exchange(client: &Client, code: RequestCode, fields: &str, body: &str) -> Result<Command, CallError> {
+async fn exchange(
+    client: &Client,
+    code: RequestCode,
+    fields: &str,
+    body: &str,
+) -> Result<Command, CallError> {
     let mut request = Command::request(code).with_body(Bytes::copy_from_slice(body.as_bytes()));
     request.fields = Fields::empty();
     for field in fields.split_whitespace() {

@@ -207,6 +207,24 @@ async fn a_classic_store_becomes_a_group() {
     let said =
         succeeded(&check_only.arg("--check").arg("--config-of").arg(old.configuration()).output().unwrap());
     assert!(said.contains(&format!("{} messages, 1 of delay levels", MESSAGES * QUEUES as usize)), "{said}");
+    // However a folder is named, it is the same one.
+    let mut from_within = Command::new(env!("CARGO_BIN_EXE_ferrymq"));
+    from_within.current_dir(old.folder.path()).args([
+        "migrate",
+        "--check",
+        "--from",
+        "store",
+        "--config-of",
+        "old.conf",
+    ]);
+    from_within.arg("--to").args((0..NODES).map(|number| group.configuration(number)));
+    succeeded(&from_within.output().unwrap());
+    let named = fs::read_to_string(old.configuration()).unwrap();
+    fs::write(old.configuration(), named.replace(old.store().to_str().unwrap(), "./../store/../store"))
+        .unwrap();
+    let mut from_beside = old.migration(&group, NODES);
+    from_beside.current_dir(old.store()).arg("--check").arg("--config-of").arg(old.configuration());
+    succeeded(&from_beside.output().unwrap());
     assert!(is_empty(&group.store(0)), "a check wrote something");
 
     let said = old.migrate(&group, NODES);

@@ -1,8 +1,9 @@
 //! `ferrymq store`: looks at a store that no broker has open.
 //!
-//! Nothing is changed, but by `rebuild`. It ends with 0 if all is well; 1: the store cannot be read; 2: it was called wrongly; 3: it is
-//! damaged; 6: there is no store.
+//! Nothing is changed, but by `rebuild` and `cut --at`. It ends with 0 if all is well; 1: the store cannot be read; 2: it was called
+//! wrongly; 3: it is damaged; 5: it is not cut off there; 6: there is no store.
 
+mod cut;
 mod dump;
 mod inspect;
 pub(super) mod progress;
@@ -30,6 +31,7 @@ pub enum Command {
     Verify(verify::Arguments),
     Dump(dump::Arguments),
     Rebuild(rebuild::Arguments),
+    Cut(cut::Arguments),
 }
 
 pub fn run(command: &Command) -> ExitCode {
@@ -38,6 +40,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Verify(arguments) => verify::run(arguments),
         Command::Dump(arguments) => dump::run(arguments),
         Command::Rebuild(arguments) => rebuild::run(arguments),
+        Command::Cut(arguments) => cut::run(arguments),
     };
     done.unwrap_or_else(|error| failed(&error))
 }

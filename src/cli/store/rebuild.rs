@@ -9,7 +9,7 @@ use ferrymq_storage::{OpenError, dispatch};
 
 use super::Target;
 
-/// Let the next start of the broker make the queues and the index anew from the log. This is the one command that writes.
+/// Let the next start of the broker make the queues and the index anew from the log.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]

@@ -3,6 +3,7 @@
 
 pub mod dump;
 pub mod inspect;
+pub mod loss;
 pub(crate) mod queues;
 pub mod reading;
 
@@ -22,6 +23,8 @@ use crate::meta::{self, BootId, Layout, StoreMeta};
 use crate::position::{Chain, Mark, behind};
 use crate::recovery::{OpenError, SegmentFault, Settings, Survey, SurveyError, survey};
 use crate::segment::{BLANK_BYTES, Segment};
+
+pub use queues::LastEntry;
 
 /// How far a long look has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +67,7 @@ pub(crate) enum DerivedState {
     Apaches,
 }
 
-fn failed_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+pub(crate) fn failed_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
     |source| OpenError::Io { path, source }
 }
@@ -82,9 +85,11 @@ impl Look {
     /// Of a store of which segments may be missing: which, is among the faults.
     pub fn open_damaged(disk: Arc<dyn Disk>, folder: &Path, assumed: Assumed) -> Result<Self, OpenError> {
         let mut look = Self::find(disk, folder, assumed)?;
-        // Of a store that says nothing of itself nobody knows which length is right.
+        // Of a store that says nothing of itself nobody knows which length is right, if not its first segment has it.
+        let first = look.segments.front().map(|first| first.path());
         if !look.has_meta
-            && let Some(fault @ SegmentFault::BadLength { .. }) = look.faults.first()
+            && let Some(fault @ SegmentFault::BadLength { path, .. }) = look.faults.first()
+            && first.is_none_or(|first| first == path)
         {
             return Err(SurveyError::from(fault.clone()).into());
         }
@@ -138,6 +143,10 @@ impl Look {
         self.stored.layout
     }
 
+    pub fn segment_bytes(&self) -> u64 {
+        self.stored.segment_bytes
+    }
+
     /// How far the queues have come, as their files say.
     pub fn queue_ends(&self) -> Result<Vec<QueueEnd>, OpenError> {
         let found = queues::FoundQueues::find(self)?;
@@ -149,6 +158,13 @@ impl Look {
             ends.push(QueueEnd { topic: queue.topic.clone(), queue: queue.id, next });
         }
         Ok(ends)
+    }
+
+    /// The last entry of each queue that has one.
+    pub(crate) fn last_entries(&self) -> Result<Vec<LastEntry>, OpenError> {
+        let found = queues::FoundQueues::find(self)?;
+        let last = |queue| found.last_entry(queue).map_err(|error| queues::failed(error, self)).transpose();
+        found.queues.iter().filter_map(last).collect()
     }
 
     /// Whether the last stop was none in order, as far as a marker tells.
@@ -226,9 +242,9 @@ impl Look {
     }
 
     /// What Apache's broker says of the end of a classic log, if nothing of ours does.
-    pub(crate) fn apaches_notes(&self) -> io::Result<Option<ApachesNotes>> {
+    pub(crate) fn apaches_notes(&self) -> Result<Option<ApachesNotes>, OpenError> {
         let is_apaches = !self.has_meta && self.stored.layout == Layout::Classic;
-        is_apaches.then(|| ApachesNotes::read(&*self.disk, &self.files)).transpose()
+        is_apaches.then(|| ApachesNotes::read(&self.disk, &self.files)).transpose()
     }
 
     pub(crate) fn queues_folder(&self) -> PathBuf {
@@ -266,8 +282,18 @@ pub(crate) fn end_of(
     from: LogOffset,
     chain: Option<Chain>,
 ) -> Result<(LogOffset, Option<crate::scan::Damage>), OpenError> {
+    end_of_segments(&look.segments, look.stored.layout, from, chain)
+}
+
+/// The same of segments that follow each other.
+pub(crate) fn end_of_segments(
+    segments: &VecDeque<Arc<Segment>>,
+    layout: Layout,
+    from: LogOffset,
+    chain: Option<Chain>,
+) -> Result<(LogOffset, Option<crate::scan::Damage>), OpenError> {
     use crate::scan::{Step, Walk};
-    let mut walk = Walk::new(&look.segments, look.stored.layout, from, chain);
+    let mut walk = Walk::new(segments, layout, from, chain);
     loop {
         let path = walk.segment().map(|segment| segment.path().to_owned()).unwrap_or_default();
         match walk.step().map_err(failed_at(&path))? {

@@ -6,6 +6,7 @@ use ferrymq_proto::name::TopicName;
 use ferrymq_proto::position::{QueueId, QueueOffset};
 
 use super::{Look, failed_at};
+use crate::position::LogSpan;
 use crate::queues::QueueError;
 use crate::queues::entry::{ENTRY_BYTES, Slot};
 use crate::queues::files::{FileDamage, FilesKey, Place, QueueFiles};
@@ -22,6 +23,16 @@ pub(crate) struct FoundQueue {
     pub topic: TopicName,
     pub id: QueueId,
     pub place: Place,
+}
+
+/// The last entry of a queue.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("queue {queue} of {topic} has at {offset} a message that should lie at offset {} of the log", .record.start)]
+pub struct LastEntry {
+    pub topic: TopicName,
+    pub queue: QueueId,
+    pub offset: QueueOffset,
+    pub record: LogSpan,
 }
 
 /// The queues of a store, and what reads them.
@@ -91,6 +102,19 @@ impl FoundQueues {
         let begin = search(*first, &|slot| slot == Slot::Blank)?;
         let next = search(*last, &|slot| slot != Slot::Nothing)?;
         Ok(Ok((begin.min(next), next, bases.len())))
+    }
+
+    /// None of a queue whose files are damaged.
+    pub fn last_entry(&self, queue: &FoundQueue) -> Result<Option<LastEntry>, QueueError> {
+        let Ok((begin, next, _)) = self.extent(queue)? else { return Ok(None) };
+        if begin == next {
+            return Ok(None);
+        }
+        let offset = QueueOffset(next.0 - 1);
+        let read = self.files.read(&queue.place, offset, 1)?;
+        let Some(Slot::Entry(entry)) = read.first().map(|raw| Slot::decode(raw)) else { return Ok(None) };
+        let record = LogSpan { start: entry.log_offset, bytes: entry.bytes.into() };
+        Ok(Some(LastEntry { topic: queue.topic.clone(), queue: queue.id, offset, record }))
     }
 }
 

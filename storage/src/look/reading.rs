@@ -13,6 +13,7 @@ use crate::disk::Disk;
 use crate::files::{self, StoreFiles};
 use crate::meta::Layout;
 use crate::position::LogSpan;
+use crate::recovery::OpenError;
 use crate::scan::{Damage, Step, Unit, Walk};
 use crate::segment::{BLANK_BYTES, Segment};
 
@@ -26,6 +27,8 @@ pub enum ReadingError {
     /// All that is there is whole.
     #[error("{path}: the log ends at offset {offset}, but {evidence}")]
     CutOff { path: PathBuf, offset: LogOffset, evidence: Evidence },
+    #[error(transparent)]
+    Notes(#[from] OpenError),
     #[error("the log has frames: it is of a node of a group")]
     Framed,
 }
@@ -60,9 +63,7 @@ impl<'a> Reading<'a> {
             Layout::Classic => Ok(Self {
                 look,
                 walk: Walk::new(&look.segments, Layout::Classic, from, None),
-                apaches: look
-                    .apaches_notes()
-                    .map_err(|source| ReadingError::Io { path: look.files.folder.clone(), source })?,
+                apaches: look.apaches_notes()?,
                 newest: None,
             }),
             Layout::Framed => Err(ReadingError::Framed),
@@ -95,7 +96,7 @@ impl<'a> Reading<'a> {
 
     /// The end, if it may be here.
     fn end(&self) -> Result<(), ReadingError> {
-        let Some(apaches) = self.apaches else { return Ok(()) };
+        let Some(apaches) = &self.apaches else { return Ok(()) };
         let (segment, offset) = (self.walk.segment(), self.position());
         let end = SeemingEnd { segment, offset, is_damaged: false, newest: self.newest };
         let path = self.path();

@@ -9,6 +9,7 @@ use ferrymq_proto::position::{LogOffset, Timestamp};
 use super::{LastStop, OpenError, SurveyError, failed_at};
 use crate::apaches::{ApachesNotes, Evidence, SeemingEnd, note_time};
 use crate::frame::FRAME_HEADER_BYTES;
+use crate::look::end_of_segments;
 use crate::meta::{Layout, StoreMeta};
 use crate::position::{Chain, Mark};
 use crate::scan::{Damage, Spot, Step, Unit, Verdict, Walk, examine};
@@ -54,6 +55,20 @@ pub(super) struct Ending {
 }
 
 impl Ending {
+    /// The end that was asked for, where a unit ends.
+    pub fn asked(segments: &VecDeque<Arc<Segment>>, at: LogOffset) -> Result<Self, OpenError> {
+        let from = segments.back().map_or(at, |last| last.base());
+        let (end, damage) = end_of_segments(segments, Layout::Classic, from, None)?;
+        if end < at {
+            let path = segments.back().map(|last| last.path().to_owned()).unwrap_or_default();
+            let damage = damage.unwrap_or(Damage::NothingWritten);
+            let position = (at.0 - from.0).unsigned_abs();
+            return Err(Corruption { path, position, offset: end, durable: at, damage }.into());
+        }
+        let end = Mark { offset: at, chain: Chain::default() };
+        Ok(Self { walked_from: from, end, damage: None, is_in_order: false })
+    }
+
     /// Walks to the end. Changes nothing.
     pub fn find(
         segments: &VecDeque<Arc<Segment>>,
@@ -64,6 +79,11 @@ impl Ending {
         let (confirmed, durable) = (stored.confirmed, stored.durable.max(stored.confirmed.offset));
         if stored.layout == Layout::Framed && !believes_its_end() {
             check_beginnings(segments, confirmed.offset, durable)?;
+        }
+        // A walk may begin behind what is missing.
+        let room_end = segments.back().map_or(stored.start, |last| last.end());
+        if room_end < durable && !believes_its_end() {
+            return Err(SurveyError::missing(segments, room_end).into());
         }
         let from = safe_point(segments, stored, last_stop);
         let mut walk = Walk::new(segments, stored.layout, from.offset, from.chain);

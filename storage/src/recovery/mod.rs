@@ -17,10 +17,12 @@
 //! Apache's broker may have had a classic store since we last did, as its lock file then says. What it wrote and deleted is right,
 //! but whatever we have noted beside it is void: such a store is opened as one that was always Apache's.
 
+pub mod cut;
 mod ending;
 mod repair;
 pub(crate) mod survey;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +41,7 @@ use crate::log::{Core, CoreParts, Log};
 use crate::meta::{BootId, Layout, MetaError, MetaFile, StoreMeta};
 use crate::position::Mark;
 use crate::scan::Damage;
+use crate::segment::Segment;
 use crate::sums::{self, Sums};
 use ending::Ending;
 use repair::{Repair, Repaired};
@@ -48,7 +51,7 @@ pub use ending::{ApachesDamage, Corruption};
 pub use survey::{SegmentFault, SurveyError};
 
 /// Larger ones cannot be: a blank says its size in 31 bits. Smaller ones would be nothing but blanks.
-const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
+pub(crate) const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
 const SEGMENT_BYTES_MIN: u64 = 1 << 10;
 
 #[derive(Clone, Debug)]
@@ -156,6 +159,15 @@ fn failed_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
 
 /// Opens the store in a folder, or makes a new one.
 pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenError> {
+    open_ending_at(disk, settings, None)
+}
+
+/// With an end that was asked for, whatever lies behind it.
+fn open_ending_at(
+    disk: Arc<dyn Disk>,
+    settings: Settings,
+    asked_end: Option<LogOffset>,
+) -> Result<OpenLog, OpenError> {
     let found = settings.segment_bytes;
     if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&found) {
         return Err(OpenError::BadSegmentBytes { found });
@@ -165,18 +177,28 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
     // A process may have ended before the names of what it made here could outlive a power loss.
     disk.sync_folder(&files.folder).map_err(failed_at(&files.folder))?;
     let keeper = lock.keeper().map_err(failed_at(&files.lock))?;
-    let (meta, stored, last_stop) = open_meta(&*disk, &files, &settings, keeper)?;
-    let survey = Survey::take(&*disk, &files, &stored)?;
+    let (mut meta, stored, last_stop) = open_meta(&*disk, &files, &settings, keeper)?;
+    let survey = Survey::take(&*disk, &files, &stored, asked_end)?;
     let segments = survey.open(&*disk, &files).map_err(failed_at(&files.log))?;
-    let apaches = match last_stop {
-        LastStop::New => ApachesNotes::read(&*disk, &files).map_err(failed_at(&files.folder))?,
-        _ => ApachesNotes::default(),
+    let ending = match asked_end {
+        Some(at) => {
+            let ending = Ending::asked(&segments, at)?;
+            // Checksums of what will lie there no more must not be found beside what is written then.
+            sums::remove_from(&*disk, &files, at, stored.segment_bytes).map_err(failed_at(&files.sums))?;
+            // Before any file is changed: whoever starts after a crash must not rely on what was there.
+            if let Some(meta) = &mut meta {
+                let boot = settings.boot;
+                let cut = StoreMeta { clean: false, boot, durable: at, confirmed: ending.end, ..stored };
+                meta.save_twice(|meta| *meta = cut).map_err(failed_at(&files.meta))?;
+            }
+            ending
+        }
+        None => find_ending(&disk, &files, &segments, &stored, last_stop)?,
     };
-    let ending = Ending::find(&segments, &stored, last_stop, &apaches)?;
     let Ending { walked_from, end, damage, .. } = ending;
     let repair = Repair { disk: &*disk, files: &files, segment_bytes: stored.segment_bytes };
     let repaired = repair.run(segments, &survey, &ending)?;
-    // Only a log that is wrong on purpose ends before what is final.
+    // Only a log that was cut on demand, or is wrong on purpose, ends before what is final.
     let confirmed = if end.offset < stored.confirmed.offset { end } else { stored.confirmed };
     let meta = match meta {
         Some(mut meta) => {
@@ -214,6 +236,20 @@ pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<OpenLog, OpenErro
         lock,
     });
     Ok(OpenLog { appender: Appender::new(Log { core: Arc::new(core) }, repaired.last), report })
+}
+
+fn find_ending(
+    disk: &Arc<dyn Disk>,
+    files: &StoreFiles,
+    segments: &VecDeque<Arc<Segment>>,
+    stored: &StoreMeta,
+    last_stop: LastStop,
+) -> Result<Ending, OpenError> {
+    let apaches = match last_stop {
+        LastStop::New => ApachesNotes::read(disk, files)?,
+        _ => ApachesNotes::default(),
+    };
+    Ending::find(segments, stored, last_stop, &apaches)
 }
 
 /// Leaves the marker by which Apache's broker, should it be the next one, knows of a crash. What was derived from the log before

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ending::Ending;
@@ -40,9 +40,14 @@ impl Repair<'_> {
             self.disk.remove(&path).map_err(failed_at(&path))?;
         }
         let mut removed = Vec::new();
+        for base in survey.behind.iter().rev() {
+            let path = self.files.log.join(segment::name(*base));
+            self.remove(&path).map_err(failed_at(&path))?;
+            removed.push(path);
+        }
         while let Some(behind) = segments.pop_back_if(|last| last.base() > ending.end.offset) {
             // One by one from the end, so that a crash leaves no gap.
-            self.remove(&behind).map_err(failed_at(behind.path()))?;
+            self.remove(behind.path()).map_err(failed_at(behind.path()))?;
             removed.push(behind.path().to_owned());
         }
         let last = self.last(&mut segments, ending)?;
@@ -59,8 +64,8 @@ impl Repair<'_> {
         Ok(Repaired { segments, last, removed })
     }
 
-    fn remove(&self, segment: &Segment) -> io::Result<()> {
-        self.disk.remove(segment.path())?;
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)?;
         self.disk.sync_folder(&self.files.log)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ferrymq_proto::position::LogOffset;
@@ -25,6 +25,23 @@ pub enum SegmentFault {
          segment size; restore the file, or configure the size of the store"
     )]
     BadLength { path: PathBuf, found: u64, expected: u64 },
+}
+
+impl SegmentFault {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Foreign { path } | Self::Missing { path } | Self::BadLength { path, .. } => path,
+        }
+    }
+
+    /// Whether something is not there that should be.
+    pub(crate) fn is_lack(&self) -> bool {
+        match self {
+            Self::Missing { .. } => true,
+            Self::BadLength { found, expected, .. } => found < expected,
+            Self::Foreign { .. } => false,
+        }
+    }
 }
 
 /// Why the files in the folder of the log cannot be a log.
@@ -55,17 +72,29 @@ pub(crate) struct Survey {
     pub bases: Vec<LogOffset>,
     /// Segments that were dropped, but whose files came back or stayed.
     pub dropped: Vec<LogOffset>,
+    /// Segments behind the end that was asked for.
+    pub behind: Vec<LogOffset>,
     pub faults: Vec<SegmentFault>,
 }
 
 impl Survey {
-    /// Of a log that is to be opened: with any fault there is none.
-    pub fn take(disk: &dyn Disk, files: &StoreFiles, stored: &StoreMeta) -> Result<Self, SurveyError> {
+    /// Of a log that is to be opened: with any fault there is none. If it is to end somewhere, what lacks behind that does not count.
+    pub fn take(
+        disk: &dyn Disk,
+        files: &StoreFiles,
+        stored: &StoreMeta,
+        asked_end: Option<LogOffset>,
+    ) -> Result<Self, SurveyError> {
         let survey = Self::look(disk, files, stored)?;
-        match survey.faults.into_iter().next() {
-            Some(fault) => Err(fault.into()),
-            None => Ok(Self { faults: Vec::new(), ..survey }),
+        let counts = |fault: &SegmentFault| asked_end.is_none() || !fault.is_lack();
+        if let Some(fault) = survey.faults.into_iter().find(counts) {
+            return Err(fault.into());
         }
+        let (bases, behind) = match asked_end {
+            Some(end) => survey.bases.into_iter().partition(|base| *base <= end),
+            None => (survey.bases, Vec::new()),
+        };
+        Ok(Self { bases, behind, faults: Vec::new(), ..survey })
     }
 
     /// What there is, whatever is wrong with it.
@@ -73,8 +102,13 @@ impl Survey {
         let expected = stored.segment_bytes;
         let listed = disk.list(&files.log);
         let entries = listed.map_err(|source| SurveyError::Io { path: files.log.clone(), source })?;
-        let mut survey =
-            Self { segment_bytes: expected, bases: Vec::new(), dropped: Vec::new(), faults: Vec::new() };
+        let mut survey = Self {
+            segment_bytes: expected,
+            bases: Vec::new(),
+            dropped: Vec::new(),
+            behind: Vec::new(),
+            faults: Vec::new(),
+        };
         // A crash may leave the last one short: it was just made, or just cut. Any other one is wrong.
         let mut short = None;
         for entry in entries {

@@ -208,12 +208,26 @@ fn find_end(disk: &dyn Disk, files: &StoreFiles, segment: &Segment) -> io::Resul
 
 /// Removes the sidecars that are void: all of them, or those of segments before `start`.
 pub(crate) fn clean(disk: &dyn Disk, files: &StoreFiles, all: bool, start: LogOffset) -> io::Result<()> {
+    remove(disk, files, |base| all || base < start)
+}
+
+/// Removes the sidecars of all that lies behind a place, and that of the segment in which it lies.
+pub(crate) fn remove_from(
+    disk: &dyn Disk,
+    files: &StoreFiles,
+    at: LogOffset,
+    segment_bytes: u64,
+) -> io::Result<()> {
+    remove(disk, files, |base| behind(base, segment_bytes) > at)
+}
+
+fn remove(disk: &dyn Disk, files: &StoreFiles, is_void: impl Fn(LogOffset) -> bool) -> io::Result<()> {
     let entries = match disk.list(&files.sums) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
     for entry in entries.iter().filter(|entry| !entry.is_folder) {
-        if segment::parse_name(&entry.name).is_some_and(|base| all || base < start) {
+        if segment::parse_name(&entry.name).is_some_and(&is_void) {
             disk.remove(&files.sums.join(&entry.name))?;
         }
     }

@@ -15,12 +15,15 @@ use crate::*;
 /// Three in each segment.
 const BODY_BYTES: usize = 1000;
 const RECORD_BYTES: u64 = (RECORD_OVERHEAD + BODY_BYTES) as u64;
+const QUEUE_FILE: &str = "/store/consumequeue/t/1/00000000000000000000";
 /// When all records of the rig were stored.
 const STORED: i64 = 1_700_000_000_001;
 
 /// A store of two segments with five records.
 struct Left {
     disk: SimulatedDisk,
+    /// Of the records.
+    starts: Vec<LogOffset>,
     end: LogOffset,
 }
 
@@ -58,12 +61,23 @@ impl Left {
         }
         // It prepares the next file before it needs it.
         disk.plant(&segment_path(2), &[0; SEGMENT_BYTES as usize]);
-        Self { disk, end: units[4].end.offset }
+        let starts = units.iter().map(|unit| unit.span.start).collect();
+        Self { disk, starts, end: units[4].end.offset }
     }
 
     /// A bit of the body of a record of the last segment.
     fn spoil(self, record: u64) -> Self {
         self.disk.flip_bit(&segment_path(1), (record * RECORD_BYTES + 500) * 8);
+        self
+    }
+
+    /// With the queue of all records.
+    fn with_queue(self) -> Self {
+        let bytes = (RECORD_BYTES as i32).to_be_bytes();
+        let entries = self.starts.iter().map(|start| [&start.0.to_be_bytes()[..], &bytes, &[0; 8]].concat());
+        let mut file: Vec<u8> = entries.flatten().collect();
+        file.resize(20 * 10, 0);
+        self.disk.plant(Path::new(QUEUE_FILE), &file);
         self
     }
 
@@ -152,6 +166,26 @@ fn what_a_crash_may_have_left_is_cut_off() {
         assert_eq!(report.end.offset, last);
         assert_eq!(report.cut.map(|cut| (cut.offset, cut.damage)), Some((last, Damage::BadBodyCrc)));
     }
+}
+
+/// Nothing but its queue says that there was one: it was sent with the one before it.
+#[test]
+fn the_last_message_of_a_batch_is_missed() {
+    for said in [IN_ORDER, KILLED] {
+        assert_eq!(Left::new(said).with_queue().read().unwrap(), 5);
+        Left::new(said).with_queue().open().unwrap();
+    }
+    let lost = |said| Left::new(said).with_queue().wipe(RECORD_BYTES as usize);
+    lost(IN_ORDER).is_refused("queue 1 of t has at 4 a message that should lie at offset 5188 of the log");
+    // A crash may leave more in a queue than in the log.
+    assert_eq!((lost(KILLED).read().unwrap(), lost(KILLED).findings().len()), (4, 0));
+    let left = lost(KILLED);
+    assert_eq!(left.open().unwrap().end.offset, left.starts[4]);
+    // A queue that is damaged says nothing.
+    let left = Left::new(IN_ORDER).with_queue();
+    left.disk.flip_bit(Path::new(QUEUE_FILE), 4 * 20 * 8 + 1);
+    assert_eq!(left.read().unwrap(), 5);
+    left.open().unwrap();
 }
 
 /// A store in which the broker that was copied while it ran, or that was never told the time, has noted nothing.

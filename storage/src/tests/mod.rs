@@ -4,6 +4,7 @@ mod apaches;
 mod bad_days;
 mod copies;
 mod crashes;
+mod cuts;
 mod flips;
 mod full_disk;
 mod model;

@@ -222,7 +222,7 @@ impl<'a> Verifier<'a> {
         derived: Option<DerivedCheck>,
         progress: &'a mut dyn FnMut(Progress),
     ) -> Result<Self, OpenError> {
-        let apaches = look.apaches_notes().map_err(|source| failed_at(&look.files.folder, source))?;
+        let apaches = look.apaches_notes()?;
         let (stored, durable) = (&look.stored, look.durable());
         let verified = Verified {
             layout: stored.layout,
@@ -349,7 +349,7 @@ impl<'a> Verifier<'a> {
     ) -> Result<WalkEnd, OpenError> {
         let end = SeemingEnd { segment, offset, is_damaged: damage.is_some(), newest: self.newest };
         let path = segment.map_or(&*self.look.files.log, |segment| segment.path());
-        let refuted = self.apaches.map_or(Ok(None), |apaches| apaches.refute(end));
+        let refuted = self.apaches.as_ref().map_or(Ok(None), |apaches| apaches.refute(end));
         match refuted.map_err(|source| failed_at(path, source))? {
             Some(evidence) => {
                 Ok(WalkEnd::Refuted(offset, damage.unwrap_or(Damage::NothingWritten), evidence))
