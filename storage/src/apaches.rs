@@ -44,7 +44,7 @@ pub enum Evidence {
     )]
     MoreWasThere { newest: Option<Timestamp>, flushed: Timestamp },
     #[error("Apache's broker ended in order, and {0}")]
-    QueueHasMore(LastEntry),
+    QueueHasMore(Box<LastEntry>),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -84,7 +84,7 @@ impl ApachesNotes {
         }
         if !is_damaged {
             let more = self.farthest.as_ref().filter(|entry| entry.record.end() > offset);
-            return Ok(more.cloned().map(Evidence::QueueHasMore));
+            return Ok(more.cloned().map(Box::new).map(Evidence::QueueHasMore));
         }
         if self.ended_in_order {
             return Ok(Some(Evidence::EndedInOrder));
