@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says with a panic that it failed")]
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use ferrymq_proto::code::RequestCode;
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use nodes::{Pair, TOPIC, eventually};
+use nodes::{PATIENCE, Pair, TOPIC, eventually};
 
 #[allow(dead_code, reason = "other tests need the rest")]
 mod alone;
@@ -214,7 +215,7 @@ async fn whoever_has_nothing_is_sent_the_log_from_its_beginning() {
     }
 }
 
-/// How much it misses: `FERRYMQ_AWAY_MIB`.
+/// How much it misses: `FERRYMQ_AWAY_MIB`. With `--nocapture` it says how fast that comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slave_that_was_away_gets_what_it_missed() {
     let mebibytes: usize =
@@ -229,10 +230,12 @@ async fn a_slave_that_was_away_gets_what_it_missed() {
     for number in 0..2 * mebibytes {
         assert_eq!(pair.master.send(&client, number % 4, &body).await, Some(STORED));
     }
+    let began = Instant::now();
     pair.slave.start();
-    pair.follows().await;
-    pair.is_level().await;
-    assert!(pair.slave.end_of_log().await >= has + (i64::try_from(mebibytes).unwrap() << 20));
+    pair.is_level_within(PATIENCE * 10).await;
+    let (took, missed) = (began.elapsed().as_secs_f64(), pair.slave.end_of_log().await - has);
+    println!("{} MiB came in {took:.1} s: {:.0} MB/s", missed >> 20, missed as f64 / 1e6 / took);
+    assert!(missed >= i64::try_from(mebibytes).unwrap() << 20);
     pair.master.end(Signal::TERM);
     pair.slave.end(Signal::TERM);
     assert!(pair.master.log_files() == pair.slave.log_files());

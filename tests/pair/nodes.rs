@@ -278,16 +278,22 @@ impl Pair {
 
     /// Waits until the slave has everything.
     pub async fn is_level(&self) {
-        eventually("the slave has everything", async || {
-            self.master.end_of_log().await == self.slave.end_of_log().await
-        })
-        .await;
+        self.is_level_within(PATIENCE).await;
+    }
+
+    pub async fn is_level_within(&self, patience: Duration) {
+        let is_level = async || self.master.end_of_log().await == self.slave.end_of_log().await;
+        within(patience, "the slave has everything", is_level).await;
     }
 }
 
 /// Returns when it is so.
-pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
+pub async fn eventually(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    within(PATIENCE, what, is_so).await;
+}
+
+async fn within(patience: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + patience;
     while !is_so().await {
         assert!(Instant::now() < until, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -4,6 +4,7 @@ What cannot be made anew is refused with a sentence that names the file, and not
 anything off. What can be made anew is: every message is served as before, at its offset, and found by its key."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 
@@ -12,15 +13,15 @@ from harness.processes import Failure, verdicts
 from harness.servers import Broker, ferrymq, killed_afterwards
 from harness.stores import KEYED, STOPPED_S, different, logs, written
 
-KINDS = ("plain", "refused", "rocksdb")
+KINDS = ("plain", "refused", "cut", "rocksdb")
 SEGMENT_BYTES = 4 << 20
 FILLED = "plain,keyed,big,batch"
 REFUSED_S = 60
-REFUSED, FAILED = 5, 1
+REFUSED, FAILED, DAMAGED = 5, 1, 3
 
 
 def run(_servers, kinds, folder):
-    play = {"plain": mended, "refused": refused, "rocksdb": rocksdb}
+    play = {"plain": mended, "refused": refused, "cut": cut, "rocksdb": rocksdb}
 
     def verdict_of(kind):
         with killed_afterwards() as started:
@@ -162,17 +163,60 @@ def refused(folder, started):
     return f"ok {len(REFUSALS)} kinds of damage are refused, and nothing is cut off"
 
 
+def cut(folder, started):
+    """What is refused is cut off when `ferrymq store cut` is told to, and what it names, and no more, is gone for Apache's client."""
+    source = Source(folder, started)
+    told = []
+    for name in ("middle", "last-record", "no-last-file"):
+        damage, _ = REFUSALS[name]
+        broker = source.damaged(name, damage)
+        ask = ["store", "cut", broker.folder / "store", "--segment-bytes", SEGMENT_BYTES, "-o", "json"]
+        before = state(broker.folder / "store")
+        found = json.loads(run_ours(ask, DAMAGED))
+        if state(broker.folder / "store") != before:
+            raise Failure(f"{name}: something was changed that was only asked for")
+        run_ours([*ask, "--at", found["offset"]], 0)
+        read = served(source, broker, started)
+        for queue in sorted({line.split("\t")[0] for line in source.messages}):
+            of_queue = [[line for line in lines if line.startswith(f"{queue}\t")] for lines in (source.messages, read)]
+            left = len(of_queue[1])
+            if of_queue[1] != of_queue[0][:left]:
+                raise Failure(different(*of_queue, f"{name}: queue {queue} has other messages"))
+            lost = [each for each in found["queues"] if (each["topic"], each["queue"]) == (TOPIC, int(queue))]
+            if any(each["first"] < left or each["last"] != len(of_queue[0]) - 1 for each in lost):
+                raise Failure(f"{name}: queue {queue} has {left} of {len(of_queue[0])} messages left, and lost were said to be {lost}")
+        told.append(f"{name}: {len(read)} of {len(source.messages)}")
+    return f"ok messages that are left: {', '.join(told)}"
+
+
+def run_ours(command, code):
+    done = subprocess.run([str(word) for word in (ferrymq(), *command)], capture_output=True, text=True, timeout=REFUSED_S)
+    if done.returncode != code:
+        raise Failure(f"{command}: {done.returncode} {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def served(source, broker, started):
+    """What Apache's client reads from our broker, which is stopped then, and its folder removed."""
+    started.append(broker)
+    broker.start()
+    broker.booted()
+    source.names.wait_for_leader()
+    found = source.names.read()
+    broker.process.stop(STOPPED_S)
+    shutil.rmtree(broker.folder)
+    return found
+
+
 def mended(folder, started):
     source = Source(folder, started)
     group = written_group(source)
     for name, damage in MENDED.items():
         broker = source.damaged(name, damage)
         broker.write()
-        check = [ferrymq(), "migrate", "--from", broker.folder / "store", "--config-of", broker.configuration, "--check",
+        check = ["migrate", "--from", broker.folder / "store", "--config-of", broker.configuration, "--check",
                  "--to", *(node.configuration for node in group)]
-        done = subprocess.run([str(word) for word in check], capture_output=True, text=True, timeout=REFUSED_S)
-        if done.returncode:
-            raise Failure(f"{name}: migrate --check: {done.returncode} {done.stdout}{done.stderr}")
+        run_ours(check, 0)
         started.append(broker)
         broker.start()
         broker.booted()
