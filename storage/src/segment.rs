@@ -84,6 +84,11 @@ impl Segment {
         &self.path
     }
 
+    /// Behind what is there of the file, which may be too short.
+    pub fn file_end(&self) -> io::Result<LogOffset> {
+        Ok(behind(self.base, self.file.bytes()?))
+    }
+
     /// Bytes from `offset` to the end.
     pub fn left(&self, offset: LogOffset) -> u64 {
         distance(offset, self.end())

@@ -80,10 +80,19 @@ impl Ending {
         if stored.layout == Layout::Framed && !believes_its_end() {
             check_beginnings(segments, confirmed.offset, durable)?;
         }
-        // A walk may begin behind what is missing.
+        // A walk may begin behind what is missing, be it a file or the end of one.
         let room_end = segments.back().map_or(stored.start, |last| last.end());
         if room_end < durable && !believes_its_end() {
             return Err(SurveyError::missing(segments, room_end).into());
+        }
+        let last = segments.back().filter(|_| stored.layout == Layout::Classic && !believes_its_end());
+        if let Some(last) = last.filter(|last| last.base() < durable)
+            && last.file_end().map_err(failed_at(last.path()))? < durable
+        {
+            let (offset, damage) = end_of_segments(segments, Layout::Classic, last.base(), None)?;
+            let (path, position) = (last.path().to_owned(), last.position(offset));
+            let damage = damage.unwrap_or(Damage::NothingWritten);
+            return Err(Corruption { path, position, offset, durable, damage }.into());
         }
         let from = safe_point(segments, stored, last_stop);
         let mut walk = Walk::new(segments, stored.layout, from.offset, from.chain);

@@ -158,6 +158,8 @@ fn what_is_missing() {
     }
     for left in [Left::InOrder, Left::Killed] {
         let disk = store(left);
+        disk.plant(&segment_path(2), &disk.files()[&segment_path(2)][..1500]);
+        is_cut(&disk, STARTS[7], 0);
         disk.uproot(&segment_path(2));
         is_cut(&disk, 8192, 0);
         disk.uproot(&segment_path(1));
