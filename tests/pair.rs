@@ -328,6 +328,19 @@ async fn strangers_at_the_port_for_slaves() {
     assert!(is_closed(&[i64::from_be_bytes(*b"GET / HT")]).await);
     // One that was let in says that it has what it was never sent.
     assert!(is_closed(&[end, end + 4000]).await);
+    let mut silent = Vec::new();
+    for _ in 0..256 {
+        silent.push(TcpStream::connect(pair.master.ha_address()).await.unwrap());
+    }
+    assert!(is_closed(&[]).await, "there are enough who say nothing");
+    drop(silent);
+    eventually("there is room again", async || {
+        let mut stranger = TcpStream::connect(pair.master.ha_address()).await.unwrap();
+        let _ = stranger.write_all(&(end - 1).to_be_bytes()).await;
+        stranger.read_i64().await.is_ok()
+    })
+    .await;
+    eventually("no stranger is left", async || pair.master.status().await.connections.is_empty()).await;
     let mut liar = TcpStream::connect(pair.master.ha_address()).await.unwrap();
     liar.write_all(&end.to_be_bytes()).await.unwrap();
     eventually("the liar is let in", async || pair.master.status().await.connections.len() == 1).await;

@@ -22,6 +22,8 @@ use super::wire::{self, HEADER_BYTES, Header, NotOurs, REPORT_BYTES};
 const READ_BYTES: usize = 1 << 20;
 /// Who is further behind has what it needs read where that may wait for the disk.
 const HOT_BYTES: i64 = 8 << 20;
+/// Of slaves, and of whoever has not said yet that he is one. The next one is closed.
+const CONNECTIONS_MAX: usize = 256;
 /// After an error of the socket that listens, and between two tries to have it.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -120,6 +122,10 @@ impl Port {
                 }
             };
             while serving.try_join_next().is_some() {}
+            if serving.len() >= CONNECTIONS_MAX {
+                tracing::warn!(%address, "a connection to the port for slaves is closed: there are {CONNECTIONS_MAX}");
+                continue;
+            }
             let (followers, log) = (Arc::clone(&followers), log.clone());
             serving.spawn(async move {
                 let Err(reason) = serve(stream, address, followers, log, rules).await;
