@@ -89,7 +89,8 @@ impl Intake {
     fn begin_empty(end: LogOffset, master: Option<Extent>) -> (Self, LogOffset) {
         let mut unit = BytesMut::new();
         let from = match master {
-            Some(master) if master.start < master.end && end == LogOffset(0) => {
+            // Also where it began before, and the master has dropped that since.
+            Some(master) if master.start < master.end && (end == LogOffset(0) || end < master.start) => {
                 if master.start == LogOffset(0) {
                     // Who says 0 to Apache's master gets only its last segment. The first byte of a log is the first one of a length, which
                     // is never so long that this byte is another one.

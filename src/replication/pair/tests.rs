@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use ferrymq_proto::name::{GroupName, TopicName};
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
+use ferrymq_storage::disk::SimulatedDisk;
+use ferrymq_storage::{BootId, FatalHook, FlushMode, Layout, Mark, Settings, recovery};
 
 use super::Copied;
+use super::asking::Extent;
 use super::followers::{Demand, Followers, Place};
+use super::intake::Intake;
 use super::wire::{Header, NotOurs, read_report};
 use crate::replication::drill::Site;
 use crate::state::files::{self, ConfigFile};
@@ -101,6 +105,31 @@ fn nobody_waits_in_vain() {
     slave.reports(LogOffset(10)).expect("believed");
     assert_eq!(heard(&waits), Some(Copied::Enough));
     assert!(!followers(1, false).are_awaited(), "the master itself is enough");
+}
+
+/// Its first message was not whole yet when the connection ended, and the master has dropped it since.
+#[test]
+fn a_slave_that_has_nothing_begins_where_the_master_does() {
+    let settings = Settings {
+        folder: "/store".into(),
+        layout: Layout::Classic,
+        segment_bytes: 4096,
+        mode: FlushMode::Sync,
+        flush_interval: Settings::FLUSH_INTERVAL_DEFAULT,
+        boot: BootId([1; 16]),
+        on_fatal: FatalHook::new(|_| ()),
+    };
+    let mut appender =
+        recovery::open(Arc::new(SimulatedDisk::default()), settings).expect("a store").appender;
+    let log = appender.log().clone();
+    let master = |start, end| Some(Extent { start: LogOffset(start), end: LogOffset(end) });
+    let asked = |master| Intake::begin(&log, master).expect("it can follow").1;
+    assert_eq!(asked(master(0, 9000)), LogOffset(1), "not 0, for which Apache's master sends its last file");
+    assert_eq!((asked(master(0, 0)), asked(None)), (LogOffset(0), LogOffset(0)));
+    assert_eq!(asked(master(4096, 9000)), LogOffset(4096));
+    appender.reset(Mark { offset: LogOffset(4096), ..Mark::default() }).expect("an empty log");
+    assert_eq!((asked(master(0, 9000)), asked(master(4096, 9000))), (LogOffset(4096), LogOffset(4096)));
+    assert_eq!(asked(master(8192, 9000)), LogOffset(8192));
 }
 
 fn topic(name: &str) -> Topic {
