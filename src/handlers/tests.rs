@@ -23,6 +23,7 @@ mod administration;
 mod hostile;
 mod priorities;
 mod replies;
+mod timers;
 
 /// Of a client that hears nothing.
 struct NoService;

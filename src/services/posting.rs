@@ -92,13 +92,17 @@ impl Posting {
         // The half of a transaction waits for its producer first, and for its time when it is committed.
         let is_half = message.topic == SystemTopic::TransactionHalf.as_str();
         if matches!(state, TransactionState::None | TransactionState::Committed) && !is_half {
-            self.put_aside(&mut message)?;
+            self.put_aside(&mut message, clock::now)?;
         }
         message.into_batch(self.limits.get())
     }
 
-    /// Sends the message to where it waits, if it shall be seen later.
-    fn put_aside(&self, message: &mut Message) -> Result<(), NotStored> {
+    /// Sends the message to where it waits, if it shall be seen later. Of nearly all messages nobody needs to know the time.
+    pub(super) fn put_aside(
+        &self,
+        message: &mut Message,
+        clock: impl FnOnce() -> Timestamp,
+    ) -> Result<(), NotStored> {
         let level = message.delay_level();
         if level > 0 {
             // The level wins over a moment.
@@ -113,13 +117,12 @@ impl Posting {
             message.queue_id = QueueId(level - 1);
             return Ok(());
         }
-        // Of nearly all messages nobody needs to know the time.
         if !wants_timer(message) {
             return Ok(());
         }
         let waits_already =
             message.topic == TIMER_TOPIC || message.properties.get(property::TIMER_OUT_MS).is_some();
-        let now = clock::now();
+        let now = clock();
         match wanted_time(message, now) {
             Some(wanted) if !waits_already => self.set_timer(message, wanted, now),
             _ => Ok(()),

@@ -16,6 +16,8 @@ use super::*;
 use crate::replication::drill::Site;
 use crate::services::recall;
 
+mod forty_days;
+
 /// A whole second.
 const START: i64 = 1_700_000_000_000;
 const HOUR_MS: i64 = 3_600_000;

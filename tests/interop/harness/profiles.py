@@ -25,7 +25,7 @@ SHORT = {
     "traceTopicEnable": "true",
 }
 # A Go producer registers with a broker that is back by its next heartbeat, within 30 s; until then it is asked in vain.
-AROUND = {**SHORT, "transactionCheckMax": 60}
+AROUND = {**SHORT, "transactionCheckMax": 60, "timerMaxDelaySec": 40 * 86_400}
 PROFILES = {
     # As it comes out of the box.
     "plain": {},

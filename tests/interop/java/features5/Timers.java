@@ -17,6 +17,7 @@ final class Timers {
     private static final int ILLEGAL_OPERATION = 604;
     /** A timer is due at a multiple of 100 ms; Apache's may come one multiple early. */
     private static final int EARLY_MS = 200;
+    private static final long FORTY_DAYS_MS = 40L * 86_400_000;
 
     static void list(Map<String, Features.Feature> features) {
         features.put("timer-deliver-at", trial -> one(trial, 3_000, (message, wait) -> message.setDeliverTimeMs(System.currentTimeMillis() + wait)));
@@ -32,6 +33,7 @@ final class Timers {
         features.put("timer-recall-refused", Timers::recallRefused);
         features.put("timer-recall-bad-handle", Timers::recallBadHandle);
         Restarts.both(features, "timers", Timers::aroundRestart);
+        Restarts.both(features, "timer-forty-days", Timers::fortyDays);
     }
 
     private interface Setting {
@@ -184,6 +186,30 @@ final class Timers {
         inbox.await("all", all -> new HashSet<>(all.stream().map(Inbox::text).toList()).size() >= 60);
         trial.awaitAllConsumed(trial.group(), topic);
         Restarts.checkConsumed(trial, sent, inbox);
+    }
+
+    private static void fortyDays(Trial trial) throws Exception {
+        String topic = trial.topic(1);
+        DefaultMQProducer producer = trial.producer();
+        Message tooFar = new Message(topic, Trial.bytes("too far"));
+        tooFar.setDelayTimeMs(FORTY_DAYS_MS + 60_000);
+        Check.refused("a minute more than forty days", MESSAGE_ILLEGAL, () -> producer.send(tooFar));
+        List<SendResult> results = new ArrayList<>();
+        for (int number = 0; number < 2; number++) {
+            Message message = new Message(topic, "tag", trial.own("key-" + number), Trial.bytes("m" + number));
+            message.setDelayTimeMs(FORTY_DAYS_MS);
+            results.add(Trial.send(producer, message));
+        }
+        trial.restartBroker();
+        for (int number = 0; number < 2; number++) {
+            String key = trial.own("key-" + number);
+            Check.eventually("it waits in the broker's own topic", () -> trial.admin().queryMessage("rmq_sys_wheel_timer", key, 32, 0, Long.MAX_VALUE)
+                .getMessageList().stream().anyMatch(message -> topic.equals(message.getProperty("REAL_TOPIC"))));
+        }
+        String id = results.get(0).getMsgId();
+        Check.eventually("one is recalled", () -> id.equals(producer.recallMessage(topic, results.get(0).getRecallHandle())));
+        Restarts.sendPatiently(producer, new Message(topic, Trial.bytes("now")));
+        Sending.exactly(trial, topic, List.of("now"));
     }
 
     private Timers() { }
