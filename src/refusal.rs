@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ferrymq_namesrv::settings::UpdateRefused;
 use ferrymq_proto::code::ResponseCode;
-use ferrymq_proto::filter::FilterError;
+use ferrymq_proto::filter::{FilterError, SqlError};
 use ferrymq_proto::header::HeaderError;
 use ferrymq_proto::json::JsonError;
 use ferrymq_proto::name::{NameError, TopicName};
@@ -63,6 +63,10 @@ pub enum Refusal {
     SubscriptionOld,
     #[error("parse the consumer's subscription failed: {0}")]
     Filter(#[from] FilterError),
+    #[error(
+        "The broker's consumer filter data is not exist!Your expression may be wrong!: what the group has stated does not compile: {0}"
+    )]
+    NoFilter(SqlError),
     #[error("The broker does not support consumer to filter message by {0}: enablePropertyFilter is off")]
     FilterUnsupported(String),
     #[error("no consumer for this group, {0}")]
@@ -122,6 +126,7 @@ impl Refusal {
             Self::GroupUnknown(_) | Self::NotSubscribed { .. } => ResponseCode::SUBSCRIPTION_NOT_EXIST,
             Self::SubscriptionOld => ResponseCode::SUBSCRIPTION_NOT_LATEST,
             Self::Filter(_) => ResponseCode::SUBSCRIPTION_PARSE_FAILED,
+            Self::NoFilter(_) => ResponseCode::FILTER_DATA_NOT_EXIST,
             Self::NoOffset(_) | Self::NothingFound(_) => ResponseCode::QUERY_NOT_FOUND,
             Self::MessageIllegal(_) => ResponseCode::MESSAGE_ILLEGAL,
             Self::IllegalOperation(_) => ResponseCode::ILLEGAL_OPERATION,

@@ -16,6 +16,8 @@ mod alone;
 mod bombs;
 #[path = "broker_hostile/broker.rs"]
 mod broker;
+#[path = "broker_hostile/expressions.rs"]
+mod expressions;
 #[path = "broker_hostile/floods.rs"]
 mod floods;
 #[path = "broker_hostile/mixing.rs"]
@@ -50,6 +52,11 @@ async fn who_behaves_does_not_notice_floods() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pulls_that_wait_are_cheap() {
     waiting::pulls_that_wait_are_cheap().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_expressions_have_their_room() {
+    expressions::they_have_their_room().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,8 +13,8 @@ const LENGTH: usize = 4;
 
 /// The longest frame any Java peer accepts, and so the longest we send.
 pub const FRAME_BYTES_MAX: usize = 16_777_216;
-/// The longest header. Properties may take 32 KiB, six times that when every byte is escaped.
-pub const HEADER_BYTES_MAX: usize = 262_144;
+/// The longest header. A pull may bring an expression of 2 MiB along; properties take 32 KiB, six times that when every byte is escaped.
+pub const HEADER_BYTES_MAX: usize = 4_194_304;
 
 /// One frame, cut but not read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use bytes::{Bytes, BytesMut};
 use ferrymq_proto::bodies;
 use ferrymq_proto::command::Command;
+use ferrymq_proto::filter::Filter;
 use ferrymq_proto::frame::{self, FRAME_BYTES_MAX, Frame};
 use ferrymq_proto::record::batch::BatchEntries;
 use ferrymq_proto::record::{Record, Records};
@@ -102,6 +103,29 @@ fn headers_cost_no_more_than_twice_their_bytes() {
         assert_eq!(read, 250 * 200);
     });
     assert!(peak <= bound(header.len()), "{peak} for {}", header.len());
+}
+
+/// What is reckoned with is not less than what they take.
+#[test]
+fn compiled_expressions_take_what_is_said() {
+    let sql = [
+        format!("a = '{}'", "x".repeat(1 << 20)),
+        vec!["a=1"; 250].join(" OR "),
+        vec!["a"; 1000].join(" OR "),
+        vec!["NOT a IS NULL"; 200].join(" AND "),
+        format!("a IN ({})", vec!["''"; 1000].join(",")),
+        (0..200).map(|n| format!("p{n} BETWEEN 1 AND 1{n}")).collect::<Vec<_>>().join(" OR "),
+        vec!["a CONTAINS 'x'"; 250].join(" OR "),
+    ];
+    let tags = ["*".to_owned(), "a".to_owned(), (0..900).map(|n| format!("{n}||")).collect()];
+    let all = sql.map(|text| ("SQL92", text)).into_iter().chain(tags.map(|text| ("TAG", text)));
+    for (kind, text) in all {
+        let before = LIVE.get();
+        let filter = Filter::compile(kind, &text).expect(kind);
+        let taken = usize::try_from(LIVE.get() - before).unwrap() + size_of_val(&filter);
+        let said = Filter::bytes_max(kind, text.len());
+        assert!(taken <= said, "{taken} bytes, {said} were said: {kind} {}", text.get(..40).unwrap_or(&text));
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ferrymq_proto::bodies::{GroupConfig, MessageModel, TopicConfig};
 use ferrymq_proto::code::{RequestCode, ResponseCode};
-use ferrymq_proto::filter::{self, Filter};
+use ferrymq_proto::filter::{self, Filter, FilterError};
 use ferrymq_proto::header::Header;
 use ferrymq_proto::headers::{PullMessage, PullReply};
 use ferrymq_proto::name::TopicName;
@@ -20,6 +20,7 @@ use crate::requests::{Reply, answered};
 use crate::server::refuse;
 use crate::services::archive::Span;
 use crate::services::arrivals::Parked;
+use crate::services::filters::Filters;
 use crate::services::pull::{Pulled, Question, Status};
 use crate::state::permission;
 
@@ -33,6 +34,8 @@ const CLASS_FILTER: i32 = 0x8;
 #[derive(Clone)]
 struct Checked {
     question: Question,
+    /// What its filter takes, if it is this pull's alone.
+    filter_bytes: usize,
     suspend_timeout_millis: i64,
     topic: Arc<TopicConfig>,
     group: Arc<GroupConfig>,
@@ -135,13 +138,13 @@ fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
 
 /// Waits for a message to arrive, or until the consumer wants to hear that there is none. Where too many wait, it hears so now.
 fn park(broker: &Arc<Broker>, mut call: Call, checked: Checked, nothing: Pulled) {
-    if !broker.arrivals.has_room() || !call.set_aside() {
+    if !broker.arrivals.has_room(checked.filter_bytes) || !call.set_aside() {
         return answer(broker, call, &checked, Ok(nothing));
     }
     // A pull that was read alone would keep a buffer of kilobytes for as long as it waits.
     call.request.let_go();
     let wait = broker.pull_rules.get().wait(checked.suspend_timeout_millis);
-    let question = checked.question.clone();
+    let (question, filter_bytes) = (checked.question.clone(), checked.filter_bytes);
     let connection = call.connection.clone();
     let again = {
         let broker = Arc::clone(broker);
@@ -153,6 +156,7 @@ fn park(broker: &Arc<Broker>, mut call: Call, checked: Checked, nothing: Pulled)
     let parked = Parked {
         offset: question.offset,
         filter: Arc::clone(&question.filter),
+        filter_bytes,
         until: Instant::now() + wait,
         is_gone: Box::new(move || connection.is_closed()),
         again: Box::new(again),
@@ -197,7 +201,7 @@ fn check(broker: &Broker, header: &PullMessage, is_lite: bool) -> Result<Checked
     if header.sys_flag & CLASS_FILTER != 0 {
         return Err(Refusal::FilterUnsupported("class".to_owned()));
     }
-    let filter = filter_of(broker, header, &group, &name)?;
+    let (filter, filter_bytes) = filter_of(broker, header, &group, &name)?;
     if matches!(*filter, Filter::Sql(_)) && !rules.allows_sql {
         return Err(Refusal::FilterUnsupported(filter::SQL92.to_owned()));
     }
@@ -205,23 +209,23 @@ fn check(broker: &Broker, header: &PullMessage, is_lite: bool) -> Result<Checked
     let question =
         Question { topic: name, queue: header.queue_id, offset: header.queue_offset, messages_max, filter };
     let suspend_timeout_millis = header.suspend_timeout_millis;
-    Ok(Checked { question, suspend_timeout_millis, topic, group, began: Instant::now() })
+    Ok(Checked { question, filter_bytes, suspend_timeout_millis, topic, group, began: Instant::now() })
 }
 
-/// What the consumer wants of the topic: it says so itself, or its group has.
+/// What the consumer wants of the topic: it says so itself, or its group has. And what the filter takes, if nobody else has it.
 fn filter_of(
     broker: &Broker,
     header: &PullMessage,
     group: &GroupConfig,
     topic: &TopicName,
-) -> Result<Arc<Filter>, Refusal> {
+) -> Result<(Arc<Filter>, usize), Refusal> {
     if header.sys_flag & HAS_SUBSCRIPTION != 0 {
         let kind = header.expression_type.as_deref().unwrap_or(filter::TAG);
         let text = header.subscription.as_deref().unwrap_or_default();
         if !matches!(kind, "" | filter::TAG) && !broker.pull_rules.get().allows_sql {
             return Err(Refusal::FilterUnsupported(kind.to_owned()));
         }
-        return Ok(broker.filters.compile(kind, text)?);
+        return Ok((broker.filters.compile(kind, text)?, Filters::bytes_beside(kind, text)));
     }
     let unknown = || Refusal::GroupUnknown(header.consumer_group.to_string());
     let model = broker.clients.model(&header.consumer_group).ok_or_else(unknown)?;
@@ -240,7 +244,11 @@ fn filter_of(
     if subscription.version() < header.subscription_version {
         return Err(Refusal::SubscriptionOld);
     }
-    Ok(subscription.filter()?)
+    match subscription.filter() {
+        Ok(filter) => Ok((filter, 0)),
+        Err(FilterError::Sql(error)) => Err(Refusal::NoFilter(error)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A node that may be behind does not send a consumer back that is further than itself: what it wants will come.

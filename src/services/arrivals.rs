@@ -22,6 +22,8 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Pulls that may wait, which takes about a gigabyte. The next ones are told that there is nothing.
 const PARKED_MAX: usize = 1_000_000;
+/// What the filters of those may take that nobody shares.
+const FILTER_BYTES_MAX: usize = 256 << 20;
 
 /// What is served once more. Called on a thread that has other things to do: it must be quick.
 pub type Again = Box<dyn FnOnce() + Send>;
@@ -30,6 +32,8 @@ pub struct Parked {
     /// A message from here on is wanted.
     pub offset: QueueOffset,
     pub filter: Arc<Filter>,
+    /// What the filter takes, if it is this pull's alone.
+    pub filter_bytes: usize,
     pub until: Instant,
     /// Says that nobody waits any more.
     pub is_gone: Box<dyn Fn() -> bool + Send>,
@@ -89,6 +93,7 @@ pub struct Arrivals {
     shards: [Mutex<Table>; SHARDS],
     /// How many are parked, so that an arrival that nobody waits for costs nothing.
     count: AtomicUsize,
+    filter_bytes: AtomicUsize,
 }
 
 impl std::fmt::Debug for Arrivals {
@@ -103,15 +108,17 @@ impl Arrivals {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Whether one more may be parked.
-    pub fn has_room(&self) -> bool {
-        self.count() < PARKED_MAX
+    /// Whether one more may be parked, whose own filter takes so much.
+    pub fn has_room(&self, filter_bytes: usize) -> bool {
+        let taken = self.filter_bytes.load(Ordering::Relaxed);
+        self.count() < PARKED_MAX && (filter_bytes == 0 || taken + filter_bytes <= FILTER_BYTES_MAX)
     }
 
     /// Parks a pull. Whoever parks looks once more whether something has arrived meanwhile, and then calls [`Self::wake`].
     pub fn park(&self, topic: &str, queue: QueueId, parked: Parked) {
         // Counted before it can be seen: an arrival that reads no count comes before the look of the one who parks.
         self.count.fetch_add(1, Ordering::SeqCst);
+        self.filter_bytes.fetch_add(parked.filter_bytes, Ordering::Relaxed);
         let mut table = self.shard(topic, queue);
         match table.get_mut(&(topic, queue) as &dyn PlaceKey) {
             Some(waiting) => waiting.push(parked),
@@ -178,6 +185,7 @@ impl Arrivals {
     fn serve(&self, due: Vec<Parked>) {
         self.count.fetch_sub(due.len(), Ordering::SeqCst);
         for parked in due {
+            self.filter_bytes.fetch_sub(parked.filter_bytes, Ordering::Relaxed);
             (parked.again)();
         }
     }

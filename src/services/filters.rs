@@ -16,6 +16,11 @@ pub struct Filters {
 }
 
 impl Filters {
+    /// What the filter of a text takes that is not kept here, but by whoever has asked for it.
+    pub fn bytes_beside(kind: &str, text: &str) -> usize {
+        if text.len() > TEXT_BYTES_MAX { Filter::bytes_max(kind, text.len()) } else { 0 }
+    }
+
     pub fn compile(&self, kind: &str, text: &str) -> Result<Arc<Filter>, FilterError> {
         if text.len() > TEXT_BYTES_MAX {
             return Filter::compile(kind, text).map(Arc::new);

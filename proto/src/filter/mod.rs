@@ -82,6 +82,15 @@ impl Filter {
         }
     }
 
+    /// The most that a compiled subscription takes in memory, by the length of its text.
+    pub fn bytes_max(expression_type: &str, text_bytes: usize) -> usize {
+        match expression_type {
+            TAG | "" => TagFilter::bytes_max(text_bytes),
+            SQL92 => SqlFilter::bytes_max(text_bytes),
+            _ => 0,
+        }
+    }
+
     /// Whether a message with this hash in the consume queue may match. `false` is certain, `true` is not: [`Self::matches`]
     /// looks at the message itself.
     pub fn matches_code(&self, code: TagCode) -> bool {

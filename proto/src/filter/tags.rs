@@ -12,6 +12,10 @@ pub const TAGS_BYTES_MAX: usize = 16 * 1024;
 
 const ALL: &str = "*";
 const SEPARATOR: &str = "||";
+/// What a tag takes in memory besides its letters, in nodes of sets that may be half empty.
+const TAG_BYTES: usize = 3 * (size_of::<String>() + size_of::<i32>());
+/// Each set has a node with room for eleven.
+const SETS_BYTES: usize = 12 * (size_of::<String>() + size_of::<i32>()) + 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
@@ -46,6 +50,14 @@ impl TagFilter {
         }
         let codes = tags.iter().map(|tag| hash_code(tag)).collect();
         Ok(Self { all, tags, codes })
+    }
+
+    /// The most that a compiled list takes, by the length of its text: a tag of one letter has a place in both sets.
+    pub fn bytes_max(text_bytes: usize) -> usize {
+        if text_bytes > TAGS_BYTES_MAX {
+            return 0;
+        }
+        size_of::<Self>() + SETS_BYTES + text_bytes + text_bytes.div_ceil(SEPARATOR.len() + 1) * TAG_BYTES
     }
 
     /// All messages are asked for, whatever their tag.

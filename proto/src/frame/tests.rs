@@ -39,7 +39,7 @@ fn false_lengths_are_refused_before_their_bytes_arrive() {
         (&[0xff, 0xff, 0xff, 0xff], FrameError::TooShort(-1)),
         (&[0, 0, 0, 3], FrameError::TooShort(3)),
         (&[0, 0, 0, 8, 0, 0, 0, 5], FrameError::HeaderPastFrame { header: 5, frame: 8 }),
-        (&[0, 0x10, 0, 0, 0, 4, 0, 1], FrameError::HeaderTooLong(262_145)),
+        (&[0, 0x50, 0, 0, 0, 0x40, 0, 1], FrameError::HeaderTooLong(4_194_305)),
     ];
     for (bytes, error) in cases {
         assert_eq!(take_all(bytes), Err(error), "{bytes:?}");

@@ -232,37 +232,59 @@ async fn no_number_is_believed() {
     broker.stop().await;
 }
 
-/// Expressions that are long, deep or both.
+/// Expressions that are long, deep or both: brought along with a pull, or stated before it, where Apache's broker has another code.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_expression_is_too_much() {
     let broker = Running::start().await;
     let put = "defaultTopic=TBW102 topicFilterType=SINGLE_TAG order=false";
     broker
-        .play(&format!("17 topic=t readQueueNums=1 writeQueueNums=1 perm=6 {put} -> 0\n34 | {CONSUMER} -> 0"))
+        .play(&format!(
+            "17 topic=t readQueueNums=1 writeQueueNums=1 perm=6 {put} -> 0
+            34 | {CONSUMER} -> 0
+            310 {SEND} b=t e=0 m=false i=n\u{1}1 | x -> 0"
+        ))
         .await;
+    let long = |part: &str| part.repeat((1 << 20) / part.len());
+    let (none, found) = ((23, 27), (0, 0));
     let bombs = [
-        "(".repeat(50_000),
-        format!("a = '{}'", "x".repeat(50_000)),
-        vec!["NOT"; 10_000].join(" ") + " a",
-        vec!["a = 1"; 5_000].join(" OR "),
-        format!("a IN ({})", vec!["'x'"; 10_000].join(",")),
-        format!("a CONTAINS '{}'", "%".repeat(50_000)),
-        "-".repeat(50_000) + "1 < a",
-        format!("a > {}", "9".repeat(50_000)),
+        (format!("n = '{}' OR n = 1", long("x")), found),
+        (format!("n = '1' /* {} */", long("x")), found),
+        (format!("n CONTAINS '{}'", long("%")), (20, 20)),
+        (long("("), none),
+        (long("NOT ") + " a", none),
+        (vec!["n = 1"; 5_000].join(" OR "), none),
+        (format!("n IN ({})", vec!["'x'"; 10_000].join(",")), none),
+        (long("-") + "1 < a", none),
+        (format!("n > {}", long("9")), none),
+        (format!("n = '{}", long("x")), none),
+        ("x".repeat((2 << 20) + 1), none),
     ];
-    for bomb in bombs {
-        let mut request = Command::request(RequestCode(11));
-        request.fields = Fields::empty();
-        let fields = "consumerGroup=g topic=t queueId=0 queueOffset=0 maxMsgNums=1 sysFlag=4 commitOffset=0 suspendTimeoutMillis=0 \
-            subVersion=1 expressionType=SQL92";
-        for (field, value) in fields.split_whitespace().filter_map(|field| field.split_once('=')) {
-            request.fields.push(field.to_owned(), value);
+    for (number, (bomb, (brought, stated))) in bombs.into_iter().enumerate() {
+        let start = bomb.get(..20).unwrap_or_default().to_owned();
+        let heartbeat = format!(
+            r#"{{"clientID":"c1","producerDataSet":[],"consumerDataSet":[{{"groupName":"bomb{number}","subscriptionDataSet":[{{"topic":"t","subString":"{bomb}","expressionType":"SQL92","subVersion":1}}]}}]}}"#
+        );
+        assert_eq!(broker.ask(34, "", heartbeat).await.code, 0, "{start}");
+        let pull = |group: &str, flag, subscription: &str| {
+            let mut request = Command::request(RequestCode(11));
+            request.fields = Fields::empty();
+            let fields = format!(
+                "consumerGroup={group} topic=t queueId=0 queueOffset=0 maxMsgNums=1 sysFlag={flag} commitOffset=0 suspendTimeoutMillis=0 subVersion=1 expressionType=SQL92"
+            );
+            for (field, value) in fields.split_whitespace().filter_map(|field| field.split_once('=')) {
+                request.fields.push(field.to_owned(), value);
+            }
+            request.fields.push("subscription".to_owned(), subscription);
+            broker.client.exchange(request)
+        };
+        for (group, flag, subscription, code) in
+            [("g".to_owned(), 4, bomb.as_str(), brought), (format!("bomb{number}"), 0, "", stated)]
+        {
+            let answer = pull(&group, flag, subscription).await.expect("an answer");
+            assert_eq!(answer.code, code, "{start}… {group}: {}", said(&answer));
+            let told = answer.remark.as_deref().unwrap_or_default();
+            assert!(told.len() < 4096, "the refusal repeats all of it: {} bytes", told.len());
         }
-        request.fields.push("subscription".to_owned(), bomb.as_str());
-        let answer = broker.client.exchange(request).await.expect("an answer");
-        assert_eq!(answer.code, 23, "{}… : {}", bomb.get(..20).unwrap_or_default(), said(&answer));
-        let told = answer.remark.as_deref().unwrap_or_default();
-        assert!(told.len() < 4096, "the refusal repeats all of it: {} bytes", told.len());
     }
     broker.stop().await;
 }

@@ -38,9 +38,10 @@ impl Subscription {
     }
 }
 
-/// About how much memory a subscription takes.
+/// About how much memory a subscription takes, once it is asked for and so compiled.
 pub(super) fn bytes_of(data: &SubscriptionData) -> usize {
     let tags: usize = data.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
     let texts = data.topic.len() + data.expression.len() + data.expression_type.len();
-    size_of::<Subscription>() + texts + tags + data.codes.len() * size_of::<i32>()
+    let compiled = Filter::bytes_max(&data.expression_type, data.expression.len());
+    size_of::<Subscription>() + compiled + texts + tags + data.codes.len() * size_of::<i32>()
 }

@@ -129,6 +129,7 @@ filter-sql-quote                 java        a quote in a string
 filter-sql-unknown-property      java        a property nobody has
 filter-sql-negative              java        a negative number
 filter-sql-illegal               java        seven expressions that are none
+filter-sql-bombs                 raw         expressions of a mebibyte, checked, stated and brought along
 filter-arrives-while-waiting     java        held pulls wake for what matches
 lite-pull-sql                    java        SQL with the lite pull consumer
 retry-until-success              java,java4,go,python  each attempt counts, nothing else changes
@@ -222,6 +223,7 @@ retry                            java,go     retries come
 open-transactions                java,java4,go  are asked back
 decided-transactions             java        stay decided
 timers                           java        come, none twice after a restart
+timer-forty-days                 java        taken, no minute more; still there, and can be recalled
 """
 
 

@@ -8,7 +8,7 @@ from harness.processes import Failure, wait_until
 from harness.remoting import UPDATE_TOPIC, Connection, route
 
 (SEND, PULL, QUERY_OFFSET, COMMIT, MAX_OFFSET, VIEW, HEART_BEAT, SEND_BACK, END_TRANSACTION, CONSUMERS,
- BATCH) = 10, 11, 14, 15, 30, 33, 34, 36, 37, 38, 320
+ CHECK_CLIENT, BATCH) = 10, 11, 14, 15, 30, 33, 34, 36, 37, 38, 46, 320
 TOPIC, GROUP = "raw-topic", "raw-group"
 ROUTE_S = 30
 COMMIT_TYPE = str(8)
@@ -104,6 +104,36 @@ def refusals():
     ]
 
 
+def long_expressions():
+    """SQL of a mebibyte, as a client checks it, states it with a heartbeat and brings it along with a pull.
+
+    One that does not compile is not brought along: Apache's broker takes such a pull and filters nothing, ours refuses it. Ours has a limit
+    for the parts of an expression, so that there are none of very many.
+    """
+    literal = "x" * (1 << 20)
+    expressions = [
+        ("a literal of 1 MiB", f"a = '{literal}'"),
+        ("a literal of 1 MiB, or what is there", f"a = '{literal}' OR n = '1'"),
+        ("a literal of 1 MiB to search for", f"a CONTAINS '{literal}'"),
+        ("a literal of 1 MiB without an end", f"a = '{literal}"),
+        ("a number of 1 MiB", "n = " + "9" * (1 << 20)),
+        ("a comment of 1 MiB", f"n = '1' /* {literal} */"),
+        ("a name of 1 MiB", f"{literal} IS NULL"),
+        ("1 MiB of parentheses", "(" * (1 << 20)),
+    ]
+    wrong = ("a literal of 1 MiB without an end", "a number of 1 MiB", "1 MiB of parentheses")
+    for number, (what, text) in enumerate(expressions):
+        group = f"raw-sql-{number}"
+        data = {"classFilterMode": False, "topic": TOPIC, "subString": text, "tagsSet": [], "codeSet": [], "subVersion": 1,
+                "expressionType": "SQL92"}
+        check = json.dumps({"clientId": "raw-client", "group": group, "namespace": "", "subscriptionData": data}).encode()
+        yield f"{what}, checked", CHECK_CLIENT, {}, check
+        yield f"{what}, in a heartbeat", HEART_BEAT, {}, heartbeat(groupName=group, subscriptionDataSet=[data])
+        yield f"{what}, and a pull behind it", PULL, pull(consumerGroup=group, sysFlag="0", expressionType="SQL92"), b""
+        if what not in wrong:
+            yield f"{what}, with a pull", PULL, pull(consumerGroup=group, expressionType="SQL92", subscription=text), b""
+
+
 def answers(deployment, name, is_recording):
     with Connection(deployment.broker.address, timeout_s=30) as connection:
         made = connection.ask(UPDATE_TOPIC, {
@@ -112,7 +142,8 @@ def answers(deployment, name, is_recording):
         if made.code != 0:
             raise Failure(f"no topic: {made}")
         wait_until("there is a route", lambda: route(deployment.name_server.address, TOPIC), ROUTE_S)
-        return compared(name, [f"{what}: {asked(connection, *request)}" for what, *request in refusals()], is_recording)
+        connection.ask(SEND, send(properties="n\x011\x02"), b"x")
+        return compared(name, [f"{what}: {asked(connection, *request)}" for what, *request in REQUESTS[name]()], is_recording)
 
 
 def asked(connection, *request):
@@ -125,4 +156,5 @@ def run(deployment, name, _folder, is_recording):
     return TRIALS[name](deployment, name, is_recording)
 
 
-TRIALS = {"refusals": answers}
+REQUESTS = {"refusals": refusals, "filter-sql-bombs": long_expressions}
+TRIALS = dict.fromkeys(REQUESTS, answers)

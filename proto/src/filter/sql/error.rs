@@ -89,6 +89,7 @@ impl From<Fault<'_>> for SqlError {
             Cause::Misuse(rule) => return Self::Misuse { rule, at },
         };
         match kind {
+            Kind::Excess => Self::TooManyParts { at },
             Kind::UnclosedText => Self::UnclosedText { at },
             Kind::UnclosedComment => Self::UnclosedComment { at },
             Kind::Stray => Self::Stray { found: found(), at },

@@ -21,12 +21,16 @@ use expression::Condition;
 
 use super::Lookup;
 
-/// A longer expression is refused before it is read.
-pub const SQL_BYTES_MAX: usize = 4 * 1024;
+/// A longer expression is refused before it is read. Texts in it may be long, as with Java, which has no limit.
+pub const SQL_BYTES_MAX: usize = 2 << 20;
 /// Parentheses and signs within each other, and operators above each other. It bounds how deep we call ourselves.
 pub const DEPTH_MAX: usize = 64;
 /// Operators, properties and values of an expression.
 pub const NODES_MAX: usize = 1024;
+/// Words and signs that are read: no expression of so many parts has more.
+const TOKENS_MAX: usize = 8 * NODES_MAX;
+/// What a part takes in memory, besides its text; vectors have room for twice as many as they hold.
+const NODE_BYTES: usize = 2 * size_of::<Condition>();
 /// What one message may cost: going through 1 MiB of text, a millisecond at worst. A message that takes more does not match.
 pub const STEPS_MAX: usize = 16 * 1024;
 /// Bytes of text that are looked at in one step.
@@ -49,6 +53,14 @@ impl SqlFilter {
         }
         let (condition, unread_from) = grammar::parse(&tokens::tokens(text))?;
         Ok(Self { condition, unread_from })
+    }
+
+    /// The most that a compiled expression takes, by the length of its text.
+    pub fn bytes_max(text_bytes: usize) -> usize {
+        if text_bytes > SQL_BYTES_MAX {
+            return 0;
+        }
+        text_bytes + text_bytes.min(NODES_MAX) * NODE_BYTES
     }
 
     /// The character, counted from 1, from which on the text was not read. Java stops without an error behind what is an

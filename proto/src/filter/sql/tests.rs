@@ -146,7 +146,42 @@ fn an_expression_has_a_longest_form() {
     let longest = format!("a = '{}'", "x".repeat(SQL_BYTES_MAX - 6));
     assert!(SqlFilter::compile(&longest).is_ok());
     assert_eq!(SqlFilter::compile(&(longest + " ")), Err(SqlError::TooLong(SQL_BYTES_MAX + 1)));
-    assert_eq!(SqlFilter::compile(&"(".repeat(1 << 20)), Err(SqlError::TooLong(1 << 20)));
+    let no_end = "(".repeat(SQL_BYTES_MAX + 1);
+    assert_eq!(SqlFilter::compile(&no_end), Err(SqlError::TooLong(SQL_BYTES_MAX + 1)));
+}
+
+/// Two mebibytes of anything are read in a moment, or refused.
+#[test]
+fn an_expression_may_be_long() {
+    let long = |part: &str| part.repeat((SQL_BYTES_MAX - 100) / part.len());
+    let message = message([("n", "1"), ("text", "xyz")]);
+    for (text, matches) in [
+        (format!("n = '{}' OR n = 1", long("x")), true),
+        (format!("text CONTAINS '{}' OR n = 1", long("''")), true),
+        (format!("{} IS NULL", long("x")), true),
+        (format!("n = 1 /* {} */", long("/* * / ")), true),
+        (format!("n = 1{}", long("-- \n")), true),
+        (long(" ") + "n = 1", true),
+        (format!("n BETWEEN 1.{} AND 2", long("0")), true),
+        (format!("text IN ('{}', 'x')", long("y")), false),
+        ("n = 1 ".to_owned() + &long("z "), true),
+    ] {
+        assert_eq!(compile(&text).matches(&message), matches, "{}...", text.get(..20).unwrap_or_default());
+    }
+    for (text, error) in [
+        (long("("), "nests deeper"),
+        (long("-"), "nests deeper"),
+        (long("NOT "), "nests deeper"),
+        (format!("n = 1{}", long(" OR n = 1")), "more than the 1024 parts"),
+        (format!("n IN ('1'{})", long(",'1'")), "more than the 1024 parts"),
+        (format!("n = {}", long("9")), "out of range"),
+        (format!("n = '{}", long("x")), "no closing quote"),
+        (format!("n = 1 /* {}", long("* ")), "has no end"),
+        (format!("n = {}", long("é")), "no part"),
+    ] {
+        let told = SqlFilter::compile(&text).expect_err(error).to_string();
+        assert!(told.contains(error) && told.len() < 200, "{told}");
+    }
 }
 
 #[test]

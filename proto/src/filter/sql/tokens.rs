@@ -7,6 +7,8 @@ use winnow::error::EmptyError;
 use winnow::prelude::*;
 use winnow::token::{any, one_of, rest, take_till, take_until, take_while};
 
+use super::TOKENS_MAX;
+
 /// Between tokens, besides comments.
 const BLANKS: [char; 5] = [' ', '\t', '\n', '\r', '\u{c}'];
 const LINE_ENDS: [char; 2] = ['\n', '\r'];
@@ -49,6 +51,8 @@ pub(super) enum Kind<'a> {
     UnclosedComment,
     /// Nothing begins with this character.
     Stray,
+    /// There are too many.
+    Excess,
 }
 
 impl Kind<'_> {
@@ -59,7 +63,7 @@ impl Kind<'_> {
 
     /// Something that is not a token.
     pub(super) fn is_none(self) -> bool {
-        matches!(self, Self::UnclosedText | Self::UnclosedComment | Self::Stray)
+        matches!(self, Self::UnclosedText | Self::UnclosedComment | Self::Stray | Self::Excess)
     }
 
     fn is_operand(self) -> bool {
@@ -89,6 +93,10 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     loop {
         let Ok(skipped) = blanks(&mut input, unended) else { return tokens };
         at += skipped.chars().count();
+        if tokens.len() == TOKENS_MAX {
+            tokens.push(Token { kind: Kind::Excess, source: "", at });
+            return tokens;
+        }
         let Ok((kind, source)) = kind.with_taken().parse_next(&mut input) else { return tokens };
         tokens.push(Token { kind, source, at });
         at += source.chars().count();
