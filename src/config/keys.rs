@@ -77,28 +77,16 @@ impl<C> Key<C> {
         about: &'static str,
     ) -> Self {
         let class = Class::Effective { field, change, since: "0.1.0", about };
-        Key {
-            name,
-            aliases: &[],
-            default,
-            listing: Listing::Always,
-            is_important: false,
-            is_secret: false,
-            class,
-        }
+        Self::new(name, default, Listing::Always, class)
+    }
+
+    const fn new(name: &'static str, default: &'static str, listing: Listing, class: Class<C>) -> Self {
+        Key { name, aliases: &[], default, listing, is_important: false, is_secret: false, class }
     }
 
     pub const fn ignored(name: &'static str, default: &'static str, family: &'static Ignored) -> Self {
         let class = Class::Ignored(family);
-        Key {
-            name,
-            aliases: &[],
-            default,
-            listing: Listing::Never,
-            is_important: false,
-            is_secret: false,
-            class,
-        }
+        Self::new(name, default, Listing::Never, class)
     }
 
     pub const fn refused(
@@ -109,15 +97,7 @@ impl<C> Key<C> {
         reason: &'static str,
     ) -> Self {
         let class = Class::Refused { harmless, problem, reason };
-        Key {
-            name,
-            aliases: &[],
-            default,
-            listing: Listing::Never,
-            is_important: false,
-            is_secret: false,
-            class,
-        }
+        Self::new(name, default, Listing::Never, class)
     }
 
     pub const fn listed(self) -> Self {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ferrymq_proto::position::{LogOffset, Timestamp};
 use ferrymq_proto::record::{self, Found, Record};
 
+use crate::copied::COPIED_UNIT_BYTES_MAX;
 use crate::disk::{Access, Disk};
 use crate::files::StoreFiles;
 use crate::look::{LastEntry, Look, exists, failed_at};
@@ -138,10 +139,12 @@ pub(crate) fn record_behind(segment: &Segment, offset: LogOffset) -> io::Result<
     Ok(None)
 }
 
-/// How long a record would be that begins so.
+/// How long a record would be that begins so, if one may be so long.
 fn claimed_bytes(head: &[u8]) -> Option<u64> {
     match record::scan(head) {
-        Found::Truncated { needed } if needed > HEAD_BYTES => Some(needed as u64),
+        Found::Truncated { needed } if needed > HEAD_BYTES && needed <= COPIED_UNIT_BYTES_MAX => {
+            Some(needed as u64)
+        }
         _ => None,
     }
 }
