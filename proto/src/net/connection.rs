@@ -1,5 +1,6 @@
 //! The handle to a connection, which anybody may hold, and the calls that come over it.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
@@ -170,9 +171,17 @@ impl Connection {
             outbox.put(command);
             was_empty
         };
-        if was_empty {
+        if was_empty && !self.is_woken_later() {
             self.0.wake.notify_one();
         }
+    }
+
+    /// Whether this thread wakes it when it has given all the answers that it is about to give.
+    fn is_woken_later(&self) -> bool {
+        let note = |answered: &RefCell<Option<Vec<Self>>>| {
+            answered.borrow_mut().as_mut().map(|connections| connections.push(self.clone())).is_some()
+        };
+        ANSWERED.try_with(note).unwrap_or_default()
     }
 
     /// Hands an answer to whoever waits for it.
@@ -185,6 +194,33 @@ impl Connection {
                 tracing::debug!(peer = %self.peer(), opaque = answer.opaque, "an answer nobody waits for");
             }
         }
+    }
+}
+
+thread_local! {
+    /// The connections to be woken when this thread is done with many answers.
+    static ANSWERED: RefCell<Option<Vec<Connection>>> = const { RefCell::new(None) };
+}
+
+/// Does what answers many calls, and wakes each of their connections once when it is done: so all its answers go out in one write.
+/// A task that is woken by the first one begins at once on another thread, and would write each as it comes.
+pub fn together<T>(work: impl FnOnce() -> T) -> T {
+    let begins = ANSWERED.with_borrow_mut(|answered| {
+        let begins = answered.is_none();
+        answered.get_or_insert_default();
+        begins
+    });
+    let _wake = begins.then_some(WakeAnswered);
+    work()
+}
+
+/// Wakes them when it is dropped, whatever happened.
+struct WakeAnswered;
+
+impl Drop for WakeAnswered {
+    fn drop(&mut self) {
+        let answered = ANSWERED.with_borrow_mut(Option::take);
+        answered.unwrap_or_default().iter().for_each(|connection| connection.0.wake.notify_one());
     }
 }
 

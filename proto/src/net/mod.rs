@@ -12,7 +12,7 @@ mod server;
 mod session;
 
 pub use client::{CallError, Client};
-pub use connection::{Call, Connection, ConnectionId, Service};
+pub use connection::{Call, Connection, ConnectionId, Service, together};
 pub use limits::Limits;
 pub use server::Server;
 

@@ -263,6 +263,32 @@ async fn unanswered_requests_are_bounded_and_resume() {
 }
 
 #[tokio::test]
+async fn answers_that_are_given_together_all_come() {
+    let mut fixture = start(Limits::default());
+    let mut stream = fixture.raw().await;
+    let request = Command::request(RequestCode::GET_BROKER_CLUSTER_INFO);
+    let frames: Vec<_> = (0..6).flat_map(|number| frame_of(&request.clone().with_opaque(number))).collect();
+    stream.write_all(&frames).await.unwrap();
+    let mut calls = Vec::new();
+    for _ in 0..6 {
+        calls.push(fixture.held.recv().await.unwrap());
+    }
+    let one = frame_of(&calls[0].request.answer(ResponseCode::SUCCESS)).len();
+    let mut answers = vec![0; one * 6];
+    let later = calls.split_off(3);
+    together(|| {
+        calls.into_iter().for_each(|call| call.answer_with(ResponseCode::SUCCESS));
+        assert!(stream.try_read(&mut answers).is_err(), "nothing is written before all are given");
+        together(|| later.into_iter().for_each(|call| call.answer_with(ResponseCode::SUCCESS)));
+    });
+    stream.read_exact(&mut answers).await.unwrap();
+    // And the next one on its own, after a panic as well.
+    let spoilt = std::thread::spawn(|| together(|| panic!("of this test"))).join();
+    assert!(spoilt.is_err());
+    fixture.client().call(&echo("x"), Bytes::new()).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_set_aside_holds_nothing_back_and_is_bounded_too() {
     let mut fixture = start(Limits { unanswered_max: 2, set_aside_max: 5, ..Limits::default() });
     let mut stream = fixture.raw().await;

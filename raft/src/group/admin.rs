@@ -94,7 +94,7 @@ impl GroupHandle {
         if !is_lively(target) {
             return Err(AdminError::Refused(format!("{} does not answer", target.member.name)));
         }
-        self.shared.raft.trigger().transfer_leader(to).await.map_err(unfinished)?;
+        self.give_way(to).await.map_err(unfinished)?;
         let until = Instant::now() + TRANSFER_TIMEOUT;
         loop {
             if self.shared.raft.metrics().borrow_watched().current_leader == Some(to) {

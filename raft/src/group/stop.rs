@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::Fatal;
 use tokio::time::{Instant, sleep};
 
 use super::{Engine, Group, GroupHandle};
-use crate::types::NodeId;
+use crate::types::{NodeId, Types};
 
 /// For what is on its way to become final.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -59,22 +60,27 @@ impl GroupHandle {
         others.max_by_key(|node| node.matched).map(|node| node.node)
     }
 
-    /// Gives the leadership, if this node has it, to the one that has most of the log, and waits until it is taken. Nothing
-    /// is proposed here until then.
+    /// Gives the leadership, if this node has it, to the one that has most of the log, and waits until it is taken.
     pub async fn hand_over(&self) {
         let Some(successor) = self.successor().filter(|_| self.leads()) else { return };
-        self.shared.proposer.close(None);
+        if let Err(error) = self.give_way(successor).await {
+            tracing::warn!(%error, "the leadership was not handed over");
+        }
+    }
+
+    /// Lets what is on its way become final, for a node leads no sooner than it has all of it, and gives that node the leadership.
+    /// What is proposed meanwhile waits.
+    pub(super) async fn give_way(&self, to: NodeId) -> Result<(), Fatal<Types>> {
+        let _hold = self.shared.proposer.hold();
         let until = Instant::now() + DRAIN;
-        while !self.shared.proposer.is_idle() && Instant::now() < until {
+        while !self.shared.proposer.has_landed() && Instant::now() < until {
             sleep(LOOK).await;
         }
-        if let Err(error) = self.shared.raft.trigger().transfer_leader(successor).await {
-            tracing::warn!(%error, "the leadership was not handed over");
-            return;
-        }
+        self.shared.raft.trigger().transfer_leader(to).await?;
         let until = Instant::now() + HAND_OVER;
         while self.leads() && Instant::now() < until {
             sleep(LOOK).await;
         }
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use crate::entry::{Applied, Frame};
 use crate::status::LeaderHint;
 use crate::types::Types;
 use bytes::Bytes;
+use ferrymq_proto::net::together;
 use ferrymq_proto::position::QueueOffset;
 use ferrymq_proto::record::QUEUE_OFFSET_AT;
 use ferrymq_storage::frame::FRAME_HEADER_BYTES;
@@ -68,13 +69,14 @@ impl Flight {
     fn tell(&self, frame: &Frame, replies: Vec<Bytes>) {
         let mut replies = replies.into_iter();
         let mut records = PlacedRecords { frame, at: FRAME_HEADER_BYTES };
-        for waiter in self.take() {
+        let tell = |waiter: Waiter| {
             let placed: Vec<_> = records.by_ref().take(waiter.records).collect();
             let reply = if waiter.has_command { replies.next() } else { None };
             let is_whole = placed.len() == waiter.records && reply.is_some() == waiter.has_command;
             assert!(is_whole, "{frame:?} does not hold what was proposed");
             (waiter.done)(Ok(Outcome { placed, reply }));
-        }
+        };
+        together(|| self.take().into_iter().for_each(tell));
     }
 }
 

@@ -8,7 +8,7 @@
 mod flight;
 mod gathering;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use bytes::{Bytes, BytesMut};
@@ -106,6 +106,8 @@ struct Shared {
     /// What is on its way, so that it can be given up.
     flights: Mutex<Vec<Weak<Flight>>>,
     in_flight: AtomicUsize,
+    /// Nothing more is handed over for now; what comes waits.
+    is_held: AtomicBool,
     /// So many in the queue are worth a look.
     wanted: AtomicUsize,
     /// Perhaps the next entry may be made now.
@@ -125,6 +127,17 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_one();
+    }
+}
+
+/// Holds back what is proposed until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Hold(Arc<Shared>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.is_held.store(false, Ordering::Release);
         self.0.changed.notify_one();
     }
 }
@@ -166,6 +179,7 @@ impl Proposer {
             gate: RwLock::new(Gate::Closed { leader: None }),
             flights: Mutex::default(),
             in_flight: AtomicUsize::new(0),
+            is_held: AtomicBool::new(false),
             wanted: AtomicUsize::new(usize::MAX),
             changed: Notify::new(),
         });
@@ -243,6 +257,17 @@ impl Proposer {
         self.shared.set_gate(Gate::Closed { leader });
     }
 
+    /// Hands nothing over for now, so that what is on its way can land. Should another node lead meanwhile, what waits hears of it.
+    pub(crate) fn hold(&self) -> Hold {
+        self.shared.is_held.store(true, Ordering::Release);
+        Hold(Arc::clone(&self.shared))
+    }
+
+    /// Whether nothing is on its way.
+    pub(crate) fn has_landed(&self) -> bool {
+        self.shared.in_flight.load(Ordering::Acquire) == 0
+    }
+
     /// Takes no more, for good.
     pub(crate) fn stop(&self) {
         self.shared.set_gate(Gate::Stopping);
@@ -252,11 +277,6 @@ impl Proposer {
     pub(crate) fn abandon(&self) {
         let flights = std::mem::take(&mut *self.shared.flights());
         flights.iter().filter_map(Weak::upgrade).for_each(|flight| flight.fail(&ProposeError::Discarded));
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.shared.waiting_bytes.load(Ordering::Relaxed) == 0
-            && self.shared.flights().iter().all(|flight| flight.strong_count() == 0)
     }
 }
 
@@ -313,6 +333,11 @@ impl Shared {
     }
 
     fn may_go(&self) -> bool {
+        let is_held = self.is_held.load(Ordering::Acquire) && matches!(self.gate(), Gate::Open { .. });
+        !is_held && self.has_place()
+    }
+
+    fn has_place(&self) -> bool {
         match self.in_flight.load(Ordering::Acquire) {
             0 => true,
             some if some < FLIGHTS_MAX && self.waiting_bytes.load(Ordering::Relaxed) >= ENTRY_BYTES_FULL => {
@@ -353,8 +378,13 @@ async fn run(raft: RaftHandle, shared: Arc<Shared>, mut waiting: mpsc::Receiver<
                 None => return,
             },
         };
-        shared.turn().await;
-        let in_time = shared.gather(gathering.goal() - 1, &waiting).await;
+        let in_time = loop {
+            shared.turn().await;
+            let in_time = shared.gather(gathering.goal() - 1, &waiting).await;
+            if shared.may_go() {
+                break in_time;
+            }
+        };
         let (joined, left) = join(first, &mut waiting, shared.entry_bytes_max);
         gathering.went(joined.len(), in_time);
         carried = left;

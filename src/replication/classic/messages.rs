@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use bytes::BytesMut;
 use ferrymq_proto::name::TopicName;
+use ferrymq_proto::net::together;
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::stamp::{StampError, Stamped, Stamper};
 use ferrymq_storage::{AppendError, Appender, Broken, Chain, FlushMode, Log, Mark};
@@ -260,10 +261,12 @@ impl Finish {
 }
 
 fn tell(waiting: Vec<Written>, copied: Copied) {
-    for Written { mut stored, done } in waiting {
-        stored.iter_mut().for_each(|stored| stored.copied = copied);
-        done(Ok(stored));
-    }
+    together(|| {
+        for Written { mut stored, done } in waiting {
+            stored.iter_mut().for_each(|stored| stored.copied = copied);
+            done(Ok(stored));
+        }
+    });
 }
 
 fn refuse(waiting: Vec<Written>) {

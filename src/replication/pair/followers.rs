@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ferrymq_proto::net::together;
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::Log;
 use ferrymq_storage::unsafe_modes::{UnsafeMode, is_on};
@@ -349,7 +350,7 @@ impl Place {
             slave.acknowledged = slave.acknowledged.max(said);
             state.take_served()
         };
-        served.into_iter().for_each(|waiter| (waiter.told)(Copied::Enough));
+        together(|| served.into_iter().for_each(|waiter| (waiter.told)(Copied::Enough)));
         Ok(())
     }
 }
