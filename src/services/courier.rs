@@ -2,7 +2,8 @@
 //!
 //! Clients learn only every 30 seconds who leads, and repeat a refused send at the same address. With a courier they need not
 //! know: a node that has handed its leadership over serves as a door until they have heard. What is carried once is not
-//! carried again; and what may have been stored already is not repeated here, but by the client if it likes.
+//! carried again: whoever gets it and does not lead says so, and it is carried to another one. What may have been stored already is
+//! not repeated here, but by the client if it likes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,10 +21,13 @@ use tokio::time::{sleep, timeout_at};
 
 use crate::refusal::Refusal;
 use crate::replication::NotStored;
+use crate::requests::answered;
 use crate::server::refuse;
 
 /// Marks a request as carried.
 const CARRIED: &str = "ferrymqCarried";
+/// Marks the answer of a node that got a carried request and does not lead: nothing was stored.
+const LEADS_NOT: &str = "ferrymqLeadsNot";
 /// Requests that are under way to the leader. The next ones hear that this node does not lead.
 const CARRIED_MAX: usize = 1024;
 /// How long a request may wait for a leader: clients wait three seconds for their answer.
@@ -59,10 +63,14 @@ impl Courier {
 
     /// Has the leader answer a call.
     pub fn carry(self: &Arc<Self>, mut call: Call) {
+        let refusal = Refusal::NotStored(NotStored::NotLeader);
+        if call.request.fields.get(CARRIED).is_some() {
+            let mut answer = answered(&call.request, Err(refusal));
+            answer.fields.push(LEADS_NOT, Text::from_static("1"));
+            return call.answer(answer);
+        }
         let permit = Arc::clone(&self.under_way).try_acquire_owned();
-        let (Ok(permit), true, None) = (permit, call.set_aside(), call.request.fields.get(CARRIED)) else {
-            return refuse(call, Refusal::NotStored(NotStored::NotLeader));
-        };
+        let (Ok(permit), true) = (permit, call.set_aside()) else { return refuse(call, refusal) };
         let courier = Arc::clone(self);
         self.runtime.spawn(async move {
             match courier.ask_leader(&call.request).await {
@@ -85,9 +93,9 @@ impl Courier {
         loop {
             let leader = timeout_at(until, self.leader()).await.map_err(|_| NotStored::NotLeader)?;
             match leader.exchange(carried.clone()).await {
-                Ok(answer) => return Ok(answer),
-                // Nothing was sent: it is gone, and another one will lead.
-                Err(CallError::Connect { .. }) => {
+                Ok(answer) if answer.fields.get(LEADS_NOT).is_none() => return Ok(answer),
+                // Nothing was sent, or nothing stored: it is gone, or leads no longer, and another one will lead.
+                Ok(_) | Err(CallError::Connect { .. }) => {
                     self.forget(&leader).await;
                     sleep(PAUSE).await;
                 }
