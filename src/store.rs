@@ -68,6 +68,10 @@ impl Dispatched for Waking {
         self.alarms.arrived(arrival);
     }
 
+    fn are_awaited(&self) -> bool {
+        self.arrivals.are_awaited()
+    }
+
     fn removed_by(&mut self, command: &[u8]) -> Vec<TopicName> {
         // Whoever applies a command that cannot be read stops this node.
         let command = Command::decode(command).ok();

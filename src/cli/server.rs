@@ -21,6 +21,9 @@ use crate::config::sources::{Loaded, Sources, load};
 use crate::config::{Diagnostic, Severity};
 use crate::errors::{ADDRESS_NOT_USABLE, PORT_IN_USE, START_FAILED};
 
+/// How many threads serve, for whoever knows better.
+const TOKIO_WORKERS: &str = "TOKIO_WORKER_THREADS";
+
 #[derive(Debug, Default, Args)]
 pub struct Options {
     /// Configuration: Apache's own file, in Java properties syntax. It also keeps changes made by request.
@@ -129,9 +132,17 @@ pub fn prepare(noun: &str) -> Result<Runtime, Diagnostic> {
     if std::env::var_os("JAVA_OPT_EXT").is_some() {
         tracing::debug!("JAVA_OPT_EXT is ignored: there is no Java here");
     }
-    // As many workers as there are cores: tokio's own default.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| refused_by_system(noun, &error))
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os(TOKIO_WORKERS).is_none() {
+        runtime.worker_threads(workers());
+    }
+    runtime.enable_all().build().map_err(|error| refused_by_system(noun, &error))
+}
+
+/// Half of the cores: the threads of the log need some too. And whenever one worker finds work it wakes another to look for more,
+/// which with few connections only costs.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 /// Serves until a signal asks to stop. Then what is `running` has `wait_max` to end, or until the next signal.

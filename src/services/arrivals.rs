@@ -6,7 +6,7 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,15 @@ use ferrymq_proto::position::{QueueId, QueueOffset};
 use ferrymq_proto::record::Properties;
 use ferrymq_proto::record::tag::TagCode;
 
+use crate::clock;
+
 /// Tables with a lock of their own, so that queues do not wait for each other.
 const SHARDS: usize = 16;
 /// How often those that have waited long enough are looked for.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A consumer that was served is back before that, or does not hurry.
+const COMES_BACK_MS: i64 = 1000;
 
 /// Pulls that may wait, which takes about a gigabyte. The next ones are told that there is nothing.
 const PARKED_MAX: usize = 1_000_000;
@@ -94,6 +99,8 @@ pub struct Arrivals {
     /// How many are parked, so that an arrival that nobody waits for costs nothing.
     count: AtomicUsize,
     filter_bytes: AtomicUsize,
+    /// When one was parked last.
+    parked_at: AtomicI64,
 }
 
 impl std::fmt::Debug for Arrivals {
@@ -108,6 +115,11 @@ impl Arrivals {
         self.count.load(Ordering::SeqCst)
     }
 
+    /// Whether a pull waits, or did a moment ago: who is served comes back.
+    pub fn are_awaited(&self) -> bool {
+        self.count() > 0 || clock::now().0 - self.parked_at.load(Ordering::Relaxed) < COMES_BACK_MS
+    }
+
     /// Whether one more may be parked, whose own filter takes so much.
     pub fn has_room(&self, filter_bytes: usize) -> bool {
         let taken = self.filter_bytes.load(Ordering::Relaxed);
@@ -119,6 +131,7 @@ impl Arrivals {
         // Counted before it can be seen: an arrival that reads no count comes before the look of the one who parks.
         self.count.fetch_add(1, Ordering::SeqCst);
         self.filter_bytes.fetch_add(parked.filter_bytes, Ordering::Relaxed);
+        self.parked_at.store(clock::now().0, Ordering::Relaxed);
         let mut table = self.shard(topic, queue);
         match table.get_mut(&(topic, queue) as &dyn PlaceKey) {
             Some(waiting) => waiting.push(parked),

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::Copied;
+use super::rhythm::Rhythm;
 use crate::config::live::Live;
 
 /// Slaves at a time. The next one is sent away.
@@ -58,6 +59,8 @@ pub struct Followers {
     lag_bytes_max: i64,
     /// How many slaves there are; read without the lock wherever something is written.
     count: AtomicUsize,
+    /// No slave is sent more before the log reaches to there, or somebody's pause is over; read where `count` is.
+    wanted: AtomicI64,
     /// Guards a small table, and the order of those who wait.
     state: Mutex<State>,
     /// There is more to be sent.
@@ -82,6 +85,9 @@ struct Slave {
     /// Invariant: `acknowledged` does not lie behind it.
     sent: LogOffset,
     acknowledged: LogOffset,
+    rhythm: Rhythm,
+    /// It is sent more once the log reaches to there.
+    wanted: LogOffset,
     speed: Speed,
 }
 
@@ -127,6 +133,13 @@ pub struct Unbelievable {
 #[error("there are {SLAVES_MAX} slaves already")]
 pub struct TooMany;
 
+/// What its slave's sender does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    Send(i64),
+    Wait(Option<Instant>),
+}
+
 /// A slave that is connected. It is gone when this is dropped.
 #[derive(Debug)]
 pub struct Place {
@@ -143,6 +156,7 @@ impl Followers {
             are_ahead,
             lag_bytes_max: i64::try_from(lag_bytes_max).unwrap_or(i64::MAX),
             count: AtomicUsize::new(0),
+            wanted: AtomicI64::new(0),
             state: Mutex::default(),
             moved: Notify::new(),
             waiting: Notify::new(),
@@ -172,7 +186,9 @@ impl Followers {
     }
 
     fn wake(&self) {
-        if self.count.load(Ordering::SeqCst) > 0 {
+        // Who says what he wants looks at the end after that; this is the other way round.
+        fence(Ordering::SeqCst);
+        if self.count.load(Ordering::Relaxed) > 0 && self.end().0 >= self.wanted.load(Ordering::Relaxed) {
             self.moved.notify_waiters();
         }
     }
@@ -238,10 +254,26 @@ impl Followers {
         }
         let number = state.next_number;
         state.next_number += 1;
-        let speed = Speed { since: Instant::now(), bytes: 0, last_bytes_per_second: 0 };
-        state.slaves.push(Slave { number, address, sent: from, acknowledged: has, speed });
+        let now = Instant::now();
+        let speed = Speed { since: now, bytes: 0, last_bytes_per_second: 0 };
+        let rhythm = Rhythm::new(now);
+        state.slaves.push(Slave {
+            number,
+            address,
+            sent: from,
+            acknowledged: has,
+            rhythm,
+            wanted: from,
+            speed,
+        });
+        self.want(&state);
         self.count.store(state.slaves.len(), Ordering::SeqCst);
         Ok(Place { followers: Arc::clone(self), number })
+    }
+
+    fn want(&self, state: &State) {
+        let first = state.slaves.iter().map(|slave| slave.wanted.0).min().unwrap_or_default();
+        self.wanted.store(first, Ordering::Relaxed);
     }
 
     /// All slaves that are connected.
@@ -291,6 +323,10 @@ impl Followers {
 }
 
 impl State {
+    fn find(&mut self, number: u64) -> Option<&mut Slave> {
+        self.slaves.iter_mut().find(|slave| slave.number == number)
+    }
+
     /// How many have everything before `end`, the master among them.
     fn copies_of(&self, end: LogOffset) -> usize {
         1 + self.slaves.iter().filter(|slave| slave.acknowledged >= end).count()
@@ -327,13 +363,37 @@ impl Speed {
 }
 
 impl Place {
+    /// How much is to be sent now. Otherwise until when more is waited for, if not for ever; whoever waits is woken when there is enough.
+    pub fn next(&self) -> Next {
+        let followers = &self.followers;
+        let is_awaited = followers.are_awaited();
+        let mut state = followers.state();
+        loop {
+            let end = followers.end();
+            let Some(slave) = state.find(self.number) else { return Next::Wait(None) };
+            let behind = end.0 - slave.sent.0;
+            let until = if is_awaited { slave.rhythm.pause(behind, Instant::now()) } else { None };
+            if behind > 0 && until.is_none() {
+                return Next::Send(behind);
+            }
+            let wanted = LogOffset(slave.sent.0 + if is_awaited { slave.rhythm.enough() } else { 1 });
+            slave.wanted = wanted;
+            followers.want(&state);
+            fence(Ordering::SeqCst);
+            if followers.end() < wanted {
+                return Next::Wait(until);
+            }
+        }
+    }
+
     /// It is about to be sent everything up to there.
     pub fn sends(&self, end: LogOffset) {
         let mut state = self.followers.state();
-        if let Some(slave) = state.slaves.iter_mut().find(|slave| slave.number == self.number) {
-            let bytes = u64::try_from(end.0.saturating_sub(slave.sent.0)).unwrap_or_default();
+        if let Some(slave) = state.find(self.number) {
+            let bytes = end.0.saturating_sub(slave.sent.0).max(0);
             slave.sent = slave.sent.max(end);
-            slave.speed.count(bytes);
+            slave.rhythm.sent(bytes, Instant::now());
+            slave.speed.count(bytes.unsigned_abs());
         }
     }
 
@@ -341,13 +401,15 @@ impl Place {
     pub fn reports(&self, said: LogOffset) -> Result<(), Unbelievable> {
         let served = {
             let mut state = self.followers.state();
-            let Some(slave) = state.slaves.iter_mut().find(|slave| slave.number == self.number) else {
-                return Ok(());
-            };
+            let Some(slave) = state.find(self.number) else { return Ok(()) };
             if said > slave.sent {
                 return Err(Unbelievable { said, sent: slave.sent });
             }
             slave.acknowledged = slave.acknowledged.max(said);
+            if slave.acknowledged == slave.sent {
+                slave.rhythm.answered(self.followers.end().0 - slave.sent.0, Instant::now());
+                self.followers.moved.notify_waiters();
+            }
             state.take_served()
         };
         together(|| served.into_iter().for_each(|waiter| (waiter.told)(Copied::Enough)));
@@ -359,6 +421,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.followers.state();
         state.slaves.retain(|slave| slave.number != self.number);
+        self.followers.want(&state);
         self.followers.count.store(state.slaves.len(), Ordering::SeqCst);
     }
 }

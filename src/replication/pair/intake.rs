@@ -116,20 +116,30 @@ impl Intake {
         self.at.is_some_and(|at| at >= self.had)
     }
 
+    /// Whether more must come at once.
+    pub fn is_amid_part(&self) -> bool {
+        self.part_left > 0
+    }
+
     /// Takes what has come, and leaves what is only a part of something. Whole units are in the log then.
     pub fn take(&mut self, come: &mut BytesMut, appender: &mut Appender) -> Result<(), NotTaken> {
+        let before = self.unit.len();
         while !come.is_empty() {
             if self.part_left > 0 {
                 let bytes = come.len().min(self.part_left as usize);
                 let part = come.split_to(bytes);
                 self.part_left -= bytes as u32;
-                self.take_part(&part, appender)?;
+                self.take_part(&part, come.is_empty(), appender)?;
                 continue;
             }
             let Some(header) = come.first_chunk::<HEADER_BYTES>() else { break };
             let header = Header::decode(*header)?;
             come.advance(HEADER_BYTES);
             self.begin_part(header, appender)?;
+        }
+        if self.unit.len() > before {
+            let taken = appender.append_copied(&self.unit)?;
+            self.unit.advance(taken);
         }
         Ok(())
     }
@@ -159,24 +169,18 @@ impl Intake {
         Ok(())
     }
 
-    fn take_part(&mut self, part: &[u8], appender: &mut Appender) -> Result<(), NotTaken> {
+    /// Parts that came together are appended together; one alone is not copied for that.
+    fn take_part(&mut self, part: &[u8], is_last: bool, appender: &mut Appender) -> Result<(), NotTaken> {
         let at = self.at.unwrap_or_default();
         self.at = Some(LogOffset(at.0 + part.len() as i64));
         let known = usize::try_from(self.had.0.saturating_sub(at.0)).unwrap_or_default().min(part.len());
-        let (known, new) = part.split_at_checked(known).unwrap_or((part, &[]));
+        let (known, mut new) = part.split_at_checked(known).unwrap_or((part, &[]));
         compare(known, at, appender.log())?;
-        if new.is_empty() {
-            return Ok(());
-        }
-        if self.unit.is_empty() {
-            // Most often all of it is whole units.
+        if is_last && self.unit.is_empty() && !new.is_empty() {
             let taken = appender.append_copied(new)?;
-            self.unit.extend_from_slice(new.get(taken..).unwrap_or_default());
-        } else {
-            self.unit.extend_from_slice(new);
-            let taken = appender.append_copied(&self.unit)?;
-            self.unit.advance(taken);
+            new = new.get(taken..).unwrap_or_default();
         }
+        self.unit.extend_from_slice(new);
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ pub mod asking;
 pub mod followers;
 pub mod intake;
 pub mod receiver;
+pub mod rhythm;
 pub mod sender;
 pub mod slave;
 pub mod tables;

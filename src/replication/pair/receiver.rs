@@ -20,6 +20,8 @@ use super::slave::{Following, Master, Shelf};
 
 /// What is taken off the socket at once.
 const READ_BYTES: usize = 1 << 20;
+/// While the rest of a part is on its way, so much may be here without a word.
+const UNREPORTED_BYTES_MAX: i64 = 1 << 20;
 /// Until the next try.
 const PAUSE: Duration = Duration::from_secs(1);
 /// After something that will not pass by itself.
@@ -193,7 +195,8 @@ impl Link<'_> {
                 following.follows(self.address);
             }
             let has = if is_told { following.acknowledged() } else { self.intake.compared() };
-            if has > self.reported {
+            let waits = self.intake.is_amid_part() && has.0 - self.reported.0 < UNREPORTED_BYTES_MAX;
+            if has > self.reported && !waits {
                 self.report(has).await?;
             }
         }

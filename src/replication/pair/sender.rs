@@ -1,7 +1,8 @@
 //! The master's side: it listens for slaves, and sends each of them the log from where it has come to.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,14 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::{Log, ReadError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::followers::{Followers, Place, TooMany, Unbelievable};
-use super::wire::{self, HEADER_BYTES, Header, NotOurs, REPORT_BYTES};
+use super::followers::{Followers, Next, Place, TooMany, Unbelievable};
+use super::wire::{self, Header, NotOurs, REPORT_BYTES};
 
 /// What is read of the log at once.
 const READ_BYTES: usize = 1 << 20;
@@ -24,6 +25,8 @@ const READ_BYTES: usize = 1 << 20;
 const HOT_BYTES: i64 = 8 << 20;
 /// Of slaves, and of whoever has not said yet that he is one. The next one is closed.
 const CONNECTIONS_MAX: usize = 256;
+/// More than has ever come at once: so one read takes all there is, and sees that it is all.
+const REPORTS_BYTES: usize = 64 * REPORT_BYTES;
 /// After an error of the socket that listens, and between two tries to have it.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -72,6 +75,8 @@ impl From<ReadError> for Ended {
         }
     }
 }
+
+type Reports = BufReader<OwnedReadHalf>;
 
 /// Where slaves connect.
 #[derive(Debug)]
@@ -148,7 +153,8 @@ async fn serve(
     rules: StreamRules,
 ) -> Result<Infallible, Ended> {
     stream.set_nodelay(true)?;
-    let (mut reading, writing) = stream.into_split();
+    let (reading, writing) = stream.into_split();
+    let mut reading = BufReader::with_capacity(REPORTS_BYTES, reading);
     let first = report(&mut reading, rules).await?;
     let (from, has) = beginning(first, log.start(), followers.end())?;
     let place = followers.enter(address, from, has)?;
@@ -174,7 +180,7 @@ fn beginning(first: LogOffset, start: LogOffset, end: LogOffset) -> Result<(LogO
     Ok((first, first))
 }
 
-async fn report(reading: &mut OwnedReadHalf, rules: StreamRules) -> Result<LogOffset, Ended> {
+async fn report(reading: &mut Reports, rules: StreamRules) -> Result<LogOffset, Ended> {
     let mut encoded = [0; REPORT_BYTES];
     match timeout(rules.silence_max, reading.read_exact(&mut encoded)).await {
         Err(_) => Err(Ended::Silent(rules.silence_max)),
@@ -184,7 +190,7 @@ async fn report(reading: &mut OwnedReadHalf, rules: StreamRules) -> Result<LogOf
     }
 }
 
-async fn hear(mut reading: OwnedReadHalf, place: &Place, rules: StreamRules) -> Result<Infallible, Ended> {
+async fn hear(mut reading: Reports, place: &Place, rules: StreamRules) -> Result<Infallible, Ended> {
     loop {
         let said = report(&mut reading, rules).await?;
         place.reports(said)?;
@@ -203,45 +209,82 @@ async fn send(
     loop {
         let mut moved = std::pin::pin!(followers.moved());
         moved.as_mut().enable();
-        let behind = followers.end().0 - next.0;
-        if behind <= 0 {
-            tokio::select! {
-                () = moved => {}
-                () = sleep_until(written + rules.heartbeat_interval) => {
-                    let header = Header { offset: next, bytes: 0 };
-                    writing.write_all(&header.encode()).await?;
-                    written = Instant::now();
+        let behind = match place.next() {
+            Next::Send(behind) => behind,
+            Next::Wait(until) => {
+                tokio::select! {
+                    () = moved => {}
+                    () = sleep_until(until.map_or(written + rules.heartbeat_interval, Instant::from_std)) => {
+                        if until.is_none() {
+                            let header = Header { offset: next, bytes: 0 };
+                            writing.write_all(&header.encode()).await?;
+                            written = Instant::now();
+                        }
+                    }
                 }
+                continue;
             }
-            continue;
-        }
+        };
         let wanted = usize::try_from(behind).unwrap_or(READ_BYTES).min(READ_BYTES);
-        let mut bytes = if behind > HOT_BYTES {
+        let bytes = if behind > HOT_BYTES {
             let log = log.clone();
             let read = spawn_blocking(move || log.read(next, wanted)).await;
             read.map_err(io::Error::other)??
         } else {
             log.read(next, wanted)?
         };
-        while !bytes.is_empty() {
-            let part = bytes.split_to(bytes.len().min(rules.part_bytes_max));
-            next = send_part(&mut writing, next, part, place).await?;
-        }
+        next = send_parts(&mut writing, next, bytes, rules.part_bytes_max, place).await?;
         written = Instant::now();
     }
 }
 
-async fn send_part(
+/// Each part goes behind its header; all of them are written at once.
+async fn send_parts(
     writing: &mut OwnedWriteHalf,
     offset: LogOffset,
-    part: Bytes,
+    mut bytes: Bytes,
+    part_bytes_max: usize,
     place: &Place,
 ) -> Result<LogOffset, Ended> {
-    let bytes = u32::try_from(part.len()).unwrap_or(u32::MAX);
-    let end = LogOffset(offset.0 + i64::from(bytes));
+    let mut end = offset;
+    let mut pieces = VecDeque::with_capacity(2 * bytes.len().div_ceil(part_bytes_max));
+    while !bytes.is_empty() {
+        let part = bytes.split_to(bytes.len().min(part_bytes_max));
+        let header = Header { offset: end, bytes: u32::try_from(part.len()).unwrap_or(u32::MAX) };
+        end = LogOffset(end.0 + i64::from(header.bytes));
+        pieces.push_back(Bytes::copy_from_slice(&header.encode()));
+        pieces.push_back(part);
+    }
     // Before the slave can say that it has it.
     place.sends(end);
-    let header: [u8; HEADER_BYTES] = Header { offset, bytes }.encode();
-    writing.write_all_buf(&mut Buf::chain(&header[..], part)).await?;
+    writing.write_all_buf(&mut Pieces(pieces)).await?;
     Ok(end)
+}
+
+/// Written one behind the other.
+struct Pieces(VecDeque<Bytes>);
+
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.front().map_or(&[], |piece| piece)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let filled = slices.iter_mut().zip(&self.0).map(|(slice, piece)| *slice = IoSlice::new(piece));
+        filled.count()
+    }
+
+    fn advance(&mut self, mut bytes: usize) {
+        while let Some(piece) = self.0.front_mut() {
+            if bytes < piece.len() {
+                return piece.advance(bytes);
+            }
+            bytes -= piece.len();
+            self.0.pop_front();
+        }
+    }
 }

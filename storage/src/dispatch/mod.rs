@@ -55,6 +55,11 @@ pub struct Arrival<'a> {
 pub trait Arrivals: Send {
     fn arrived(&mut self, arrival: &Arrival<'_>);
 
+    /// Whether somebody waits for messages, or may soon. Otherwise they are dispatched a little later.
+    fn are_awaited(&self) -> bool {
+        true
+    }
+
     /// The topics whose queues a command in the log removes, with all that was sent to them before. What follows from the log
     /// alone comes out the same on every node, and in every restart.
     fn removed_by(&mut self, command: &[u8]) -> Vec<TopicName> {

@@ -23,6 +23,8 @@ const BUSY: Duration = Duration::from_millis(1);
 /// those of so long are dispatched together, and nobody wakes the thread: to be woken for each costs more than to dispatch it.
 /// Whoever waits for one hears of it within a millisecond all the same.
 const GATHERING: Duration = Duration::from_micros(800);
+/// The same where nobody waits.
+const LONG_GATHERING: Duration = Duration::from_millis(4);
 /// After an error. A disk that is full has room again some time.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -71,7 +73,10 @@ fn run_dispatch(mut dispatcher: Dispatcher, stop: &AtomicBool) {
                 failure.is_over();
                 found = Instant::now();
             }
-            Ok(false) if found.elapsed() < BUSY => std::thread::sleep(GATHERING),
+            Ok(false) if found.elapsed() < BUSY => {
+                let is_awaited = dispatcher.arrivals.are_awaited();
+                std::thread::sleep(if is_awaited { GATHERING } else { LONG_GATHERING });
+            }
             Ok(false) => dispatcher.derived.log().wait_confirmed(dispatcher.at, is_over),
             Err(error) => {
                 failure.tell(&error, "cannot dispatch; it is tried again");
