@@ -80,19 +80,8 @@ impl Ending {
         if stored.layout == Layout::Framed && !believes_its_end() {
             check_beginnings(segments, confirmed.offset, durable)?;
         }
-        // A walk may begin behind what is missing, be it a file or the end of one.
-        let room_end = segments.back().map_or(stored.start, |last| last.end());
-        if room_end < durable && !believes_its_end() {
-            return Err(SurveyError::missing(segments, room_end).into());
-        }
-        let last = segments.back().filter(|_| stored.layout == Layout::Classic && !believes_its_end());
-        if let Some(last) = last.filter(|last| last.base() < durable)
-            && last.file_end().map_err(failed_at(last.path()))? < durable
-        {
-            let (offset, damage) = end_of_segments(segments, Layout::Classic, last.base(), None)?;
-            let (path, position) = (last.path().to_owned(), last.position(offset));
-            let damage = damage.unwrap_or(Damage::NothingWritten);
-            return Err(Corruption { path, position, offset, durable, damage }.into());
+        if !believes_its_end() {
+            check_room(segments, stored, durable)?;
         }
         let from = safe_point(segments, stored, last_stop);
         let mut walk = Walk::new(segments, stored.layout, from.offset, from.chain);
@@ -151,6 +140,30 @@ impl Ending {
             return Ok(Self { walked_from: from.offset, end: at, damage, is_in_order });
         }
     }
+}
+
+/// A walk may begin behind what is missing, be it a file or the end of one.
+fn check_room(
+    segments: &VecDeque<Arc<Segment>>,
+    stored: &StoreMeta,
+    durable: LogOffset,
+) -> Result<(), OpenError> {
+    let room_end = segments.back().map_or(stored.start, |last| last.end());
+    if room_end < durable {
+        return Err(SurveyError::missing(segments, room_end).into());
+    }
+    // Of a log of frames the last file is walked over in any case.
+    let Some(last) = segments.back().filter(|last| stored.layout == Layout::Classic && last.base() < durable)
+    else {
+        return Ok(());
+    };
+    if last.file_end().map_err(failed_at(last.path()))? >= durable {
+        return Ok(());
+    }
+    let (offset, damage) = end_of_segments(segments, Layout::Classic, last.base(), None)?;
+    let (path, position) = (last.path().to_owned(), last.position(offset));
+    Err(Corruption { path, position, offset, durable, damage: damage.unwrap_or(Damage::NothingWritten) }
+        .into())
 }
 
 /// Wrong on purpose: wherever the log seems to end is its end, whatever was final.

@@ -4,7 +4,7 @@
 //! was stopped in order the mark itself. It ends at the first place that is no whole unit. If that was never made durable, it is a torn
 //! tail: it is cut off and wiped, durably, so that nothing of it can ever be read again. If it was, it is corruption: the store
 //! is left exactly as it is, and the error names file and place. A node that cut it off would vote with less than it has
-//! promised to keep.
+//! promised to keep. Of a log that nobody votes with, an operator may give it up ([`cut`]).
 //!
 //! Only `store.meta` tells the two cases apart: it says how far the log was durable. What follows is no evidence, for behind
 //! that place a whole unit may well follow a torn one: the disk writes in the order it likes.
@@ -183,14 +183,13 @@ fn open_ending_at(
     let ending = match asked_end {
         Some(at) => {
             let ending = Ending::asked(&segments, at)?;
-            // Checksums of what will lie there no more must not be found beside what is written then.
-            sums::remove_from(&*disk, &files, at, stored.segment_bytes).map_err(failed_at(&files.sums))?;
-            // Before any file is changed: whoever starts after a crash must not rely on what was there.
-            if let Some(meta) = &mut meta {
-                let boot = settings.boot;
-                let cut = StoreMeta { clean: false, boot, durable: at, confirmed: ending.end, ..stored };
-                meta.save_twice(|meta| *meta = cut).map_err(failed_at(&files.meta))?;
-            }
+            let unclean = StoreMeta { clean: false, boot: settings.boot, ..stored };
+            forget_behind(
+                &*disk,
+                &files,
+                meta.as_mut(),
+                StoreMeta { durable: at, confirmed: ending.end, ..unclean },
+            )?;
             ending
         }
         None => find_ending(&disk, &files, &segments, &stored, last_stop)?,
@@ -236,6 +235,21 @@ fn open_ending_at(
         lock,
     });
     Ok(OpenLog { appender: Appender::new(Log { core: Arc::new(core) }, repaired.last), report })
+}
+
+/// Before a log ends where it was asked to: whoever starts after a crash must not rely on what was there, and checksums of that must
+/// not be found beside what is written then.
+fn forget_behind(
+    disk: &dyn Disk,
+    files: &StoreFiles,
+    meta: Option<&mut MetaFile>,
+    now: StoreMeta,
+) -> Result<(), OpenError> {
+    sums::remove_from(disk, files, now.durable, now.segment_bytes).map_err(failed_at(&files.sums))?;
+    match meta {
+        Some(meta) => meta.save_twice(|meta| *meta = now).map_err(failed_at(&files.meta)),
+        None => Ok(()),
+    }
 }
 
 fn find_ending(
