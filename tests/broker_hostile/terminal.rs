@@ -169,6 +169,7 @@ pub async fn nobody_else_speaks_there() {
         "config get brokerName",
         "doctor",
         "admin clusterList",
+        "admin topicList",
         "admin topicList -c",
         "admin topicStatus -t t",
         "admin topicRoute -t t",
