@@ -145,7 +145,7 @@ pub fn pull(topic: &str, queue: &str, offset: &str, expression: (&str, &str)) ->
         // It may wait, and brings its subscription along.
         ("sysFlag", "6"),
         ("commitOffset", "0"),
-        ("suspendTimeoutMillis", "15000"),
+        ("suspendTimeoutMillis", "60000"),
         ("subVersion", "1"),
         ("expressionType", expression.0),
         ("subscription", expression.1),

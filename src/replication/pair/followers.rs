@@ -85,6 +85,9 @@ struct Slave {
     /// Invariant: `acknowledged` does not lie behind it.
     sent: LogOffset,
     acknowledged: LogOffset,
+    /// Another one has come from the same machine since it said something: it may be the same one, whose old connection nobody has
+    /// closed. It counts again when it says that it has more than it was sent before that.
+    doubted: Option<LogOffset>,
     rhythm: Rhythm,
     /// It is sent more once the log reaches to there.
     wanted: LogOffset,
@@ -257,11 +260,15 @@ impl Followers {
         let now = Instant::now();
         let speed = Speed { since: now, bytes: 0, last_bytes_per_second: 0 };
         let rhythm = Rhythm::new(now);
+        for other in state.slaves.iter_mut().filter(|other| other.address.ip() == address.ip()) {
+            other.doubted = Some(other.sent);
+        }
         state.slaves.push(Slave {
             number,
             address,
             sent: from,
             acknowledged: has,
+            doubted: None,
             rhythm,
             wanted: from,
             speed,
@@ -329,7 +336,7 @@ impl State {
 
     /// How many have everything before `end`, the master among them.
     fn copies_of(&self, end: LogOffset) -> usize {
-        1 + self.slaves.iter().filter(|slave| slave.acknowledged >= end).count()
+        1 + self.slaves.iter().filter(|slave| slave.has(end)).count()
     }
 
     /// Those in front that have what they wait for.
@@ -342,6 +349,12 @@ impl State {
     fn take_late(&mut self, now: Instant) -> Vec<Waiter> {
         let count = self.waiters.iter().take_while(|waiter| waiter.deadline <= now).count();
         self.waiters.drain(..count).collect()
+    }
+}
+
+impl Slave {
+    fn has(&self, end: LogOffset) -> bool {
+        self.acknowledged >= end && self.doubted.is_none_or(|doubted| self.acknowledged > doubted)
     }
 }
 

@@ -27,8 +27,13 @@ fn followers(copies: usize, adapts: bool) -> Arc<Followers> {
     Arc::new(Followers::new(Site::new().archive.log().clone(), Some(demand).into(), false, LAG_BYTES_MAX))
 }
 
+/// A slave on a machine of its own.
 fn enter(followers: &Arc<Followers>, has: i64) -> Place {
-    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    enter_from(followers, followers.standings().len() as u8 + 1, has)
+}
+
+fn enter_from(followers: &Arc<Followers>, machine: u8, has: i64) -> Place {
+    let address = SocketAddr::from(([127, 0, 0, machine], 1));
     followers.enter(address, LogOffset(has), LogOffset(has)).expect("room")
 }
 
@@ -68,6 +73,36 @@ fn a_sender_hears_when_enough_have_it() {
     followers.close();
     assert_eq!(heard(&second), Some(Copied::Late));
     assert_eq!(heard(&wait(&followers, 300)), Some(Copied::Late), "nobody waits any more");
+}
+
+/// Its old connection is dead, but nobody has noticed.
+#[test]
+fn a_slave_that_comes_again_is_one() {
+    let followers = followers(3, false);
+    let old = enter_from(&followers, 1, 0);
+    let waits = wait(&followers, 100);
+    assert_eq!(heard(&waits), Some(Copied::TooFew), "there is one slave");
+    let new = enter_from(&followers, 1, 0);
+    let waits = wait(&followers, 100);
+    for place in [&old, &new] {
+        place.sends(LogOffset(100));
+        place.reports(LogOffset(100)).expect("believed");
+    }
+    assert_eq!(heard(&waits), Some(Copied::Enough), "two on one machine, and both have it");
+    let again = enter_from(&followers, 1, 100);
+    let waits = [wait(&followers, 100), wait(&followers, 200)];
+    drop(new);
+    again.sends(LogOffset(200));
+    again.reports(LogOffset(200)).expect("believed");
+    old.reports(LogOffset(100)).expect("believed");
+    assert_eq!(
+        waits.each_ref().map(|waits| heard(waits)),
+        [None, None],
+        "what came late on the old connection"
+    );
+    old.sends(LogOffset(200));
+    old.reports(LogOffset(200)).expect("believed");
+    assert_eq!(waits.each_ref().map(|waits| heard(waits)), [Some(Copied::Enough); 2], "it is another one");
 }
 
 #[test]
