@@ -12,6 +12,8 @@ const PULLS_OF_EACH: i32 = 200;
 const PULL_BYTES: usize = 2048;
 const OTHERS_BYTES: usize = 8 << 20;
 const MAX_OFFSET: i32 = 30;
+/// What comes with each of them, and fills the buffer into which both are read.
+const BESIDE_BYTES: usize = 16 << 10;
 
 pub async fn pulls_that_wait_are_cheap() {
     let broker = Broker::start(&[]);
@@ -22,20 +24,18 @@ pub async fn pulls_that_wait_are_cheap() {
         streams.push(TcpStream::connect(&broker.address).await.unwrap());
     }
     let before = broker.resident();
-    // One after the other, so that each is read alone.
+    // One after the other, so that no two are read together.
     for number in 0..PULLS_OF_EACH {
         for stream in &mut streams {
             let mut bytes = BytesMut::new();
             pull("quiet", "0", "1", ("TAG", "*")).with_opaque(number).encode(&mut bytes);
+            request(MAX_OFFSET, &[("topic", "quiet"), ("queueId", "0")], vec![0; BESIDE_BYTES])
+                .encode(&mut bytes);
             stream.write_all(&bytes).await.unwrap();
+            // It was read: so the pull before it waits.
+            let bytes = stream.read_u32().await.unwrap();
+            stream.read_exact(&mut vec![0; bytes as usize]).await.unwrap();
         }
-    }
-    for stream in &mut streams {
-        let mut bytes = BytesMut::new();
-        request(MAX_OFFSET, &[("topic", "quiet"), ("queueId", "0")], "").encode(&mut bytes);
-        stream.write_all(&bytes).await.unwrap();
-        // Whatever it asked before waits now.
-        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
     }
     let grown = broker.resident().saturating_sub(before);
     let pulls = CONNECTIONS * PULLS_OF_EACH as usize;
