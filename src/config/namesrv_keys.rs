@@ -122,7 +122,7 @@ const fn no_tls(
 
 static THREADS: Ignored = Ignored {
     plural: "thread-pool keys",
-    reason: "one thread for each core serves all requests; there are no pools",
+    reason: "half as many threads as there are cores serve all requests; there are no pools",
 };
 static NETTY: Ignored = Ignored {
     plural: "Netty keys",

@@ -130,7 +130,7 @@ static STATISTICS: Ignored = Ignored { plural: "statistics keys", reason: "stati
 
 static THREADS: Ignored = Ignored {
     plural: "thread-pool keys",
-    reason: "one thread for each core serves all requests; there are no pools and no queues in front of them",
+    reason: "half as many threads as there are cores serve all requests; there are no pools and no queues in front of them",
 };
 
 static TIERED: Ignored = Ignored { plural: "tiered-store keys", reason: "there is no tiered store" };
