@@ -184,6 +184,11 @@ class Trial:
         self.resumed.wait()
 
     def close(self):
+        if self.resumed.is_set():
+            # To shut a client down soon after its broker was gone ends the process now and then: an exception with which the
+            # library interrupts its threads (boost::thread_interrupted) is caught by none of them.
+            _ended.extend(self.clients)
+            return
         for client in reversed(list(self.clients)):
             self.end(client)
 
