@@ -8,21 +8,23 @@
 //! one at which it was acknowledged: 0 when the pull was answered before.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod requests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferrymq_proto::bodies::TopicFilter;
 use ferrymq_proto::code::{RequestCode, ResponseCode};
 use ferrymq_proto::command::Command;
 use ferrymq_proto::header::Header;
-use ferrymq_proto::headers::{PullMessage, PullReply, SendMessageV2, UpdateTopic};
+use ferrymq_proto::headers::{PullMessage, PullReply};
 use ferrymq_proto::net::Client;
-use ferrymq_proto::position::{QueueId, QueueOffset, Timestamp};
+use ferrymq_proto::position::{QueueId, QueueOffset};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 const TOPIC: &str = "wake";
+const GROUP: &str = "wake";
 const CALL_MAX: Duration = Duration::from_secs(60);
 const SUSPEND_MS: i64 = 40_000;
 /// Over which the pulls are spread.
@@ -43,8 +45,11 @@ async fn main() {
         (&arguments[0], arguments[1] == "together", number(2), number(3));
     let queues = if is_together { 1 } else { pulls };
     let sender = Client::new(address, CALL_MAX);
-    sender.call(&topic(queues), Bytes::new()).await.expect("a topic");
-    sender.call(&send(0), Bytes::from_static(b"first")).await.expect("a send");
+    sender.call(&requests::topic(TOPIC, queues), Bytes::new()).await.expect("a topic");
+    sender
+        .call(&requests::send(GROUP, TOPIC, QueueId(0)), Bytes::from_static(b"first"))
+        .await
+        .expect("a send");
     let holders: Vec<_> = (0..CONNECTIONS).map(|_| Arc::new(Client::new(address, CALL_MAX))).collect();
     let (heard, mut hearing) = mpsc::unbounded_channel();
     for pull in 0..pulls {
@@ -58,7 +63,13 @@ async fn main() {
     for round in 0..WARM + rounds {
         sleep(PAUSE).await;
         let began = Instant::now();
-        sender.call(&send(round * 7_919 % queues), Bytes::from_static(b"wake")).await.expect("a send");
+        sender
+            .call(
+                &requests::send(GROUP, TOPIC, queue_id(round * 7_919 % queues)),
+                Bytes::from_static(b"wake"),
+            )
+            .await
+            .expect("a send");
         let acknowledged = Instant::now();
         let mut last = began;
         for _ in 0..if is_together { pulls } else { 1 } {
@@ -79,39 +90,8 @@ fn report(from: &str, mut times: Vec<Duration>) {
     println!("{from} p50={} p99={} max={}", at(0.5), at(0.99), at(1.0));
 }
 
-fn topic(queues: usize) -> UpdateTopic {
-    let queues = i32::try_from(queues).unwrap();
-    UpdateTopic {
-        topic: TOPIC.into(),
-        default_topic: "TBW102".into(),
-        read_queue_nums: queues,
-        write_queue_nums: queues,
-        perm: 6,
-        topic_filter_type: TopicFilter::default(),
-        topic_sys_flag: 0,
-        order: false,
-        attributes: None,
-        force: false,
-    }
-}
-
-fn send(queue: usize) -> SendMessageV2 {
-    SendMessageV2 {
-        producer_group: "wake".into(),
-        topic: TOPIC.into(),
-        default_topic: "TBW102".into(),
-        default_topic_queue_nums: 4,
-        queue_id: QueueId(i32::try_from(queue).unwrap()),
-        sys_flag: 0,
-        born_timestamp: Timestamp(0),
-        flag: 0,
-        properties: None,
-        reconsume_times: 0,
-        unit_mode: false,
-        max_reconsume_times: None,
-        batch: false,
-        broker_name: None,
-    }
+fn queue_id(queue: usize) -> QueueId {
+    QueueId(i32::try_from(queue).unwrap())
 }
 
 /// Pulls one queue for ever, and says when a pull has brought something.
@@ -119,21 +99,12 @@ async fn hold(client: Arc<Client>, queue: usize, heard: mpsc::UnboundedSender<In
     let mut next = QueueOffset(0);
     loop {
         let header = PullMessage {
-            consumer_group: "wake".into(),
-            topic: TOPIC.into(),
-            queue_id: QueueId(i32::try_from(queue).unwrap()),
-            queue_offset: next,
-            max_message_nums: 32,
             sys_flag: PULL_FLAGS,
             commit_offset: QueueOffset(0),
             suspend_timeout_millis: SUSPEND_MS,
             subscription: Some("*".into()),
-            subscription_version: 1,
             expression_type: Some("TAG".into()),
-            max_message_bytes: None,
-            request_source: None,
-            proxy_forward_client_id: None,
-            lite_topic: None,
+            ..requests::pull(GROUP, TOPIC, queue_id(queue), next)
         };
         let mut command = Command::request(RequestCode::PULL_MESSAGE);
         command.fields = header.to_fields();

@@ -1,5 +1,6 @@
 //! What the commands that run a server have in common: their configuration, their signals, and how they end.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::errors::{ADDRESS_NOT_USABLE, PORT_IN_USE, START_FAILED};
 
 /// How many threads serve, for whoever knows better.
 const TOKIO_WORKERS: &str = "TOKIO_WORKER_THREADS";
+const WORKERS_MAX: usize = 1024;
 
 #[derive(Debug, Default, Args)]
 pub struct Options {
@@ -132,17 +134,24 @@ pub fn prepare(noun: &str) -> Result<Runtime, Diagnostic> {
     if std::env::var_os("JAVA_OPT_EXT").is_some() {
         tracing::debug!("JAVA_OPT_EXT is ignored: there is no Java here");
     }
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if std::env::var_os(TOKIO_WORKERS).is_none() {
-        runtime.worker_threads(workers());
-    }
-    runtime.enable_all().build().map_err(|error| refused_by_system(noun, &error))
+    let workers = workers(std::env::var_os(TOKIO_WORKERS)).map_err(|wanted| {
+        let message = format!("the {noun} could not start: {TOKIO_WORKERS} is {wanted:?}");
+        Diagnostic::new(Severity::Error, &START_FAILED, message).help(format!(
+            "it says how many threads serve, 1 to {WORKERS_MAX}; without it half of the cores do"
+        ))
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    runtime.map_err(|error| refused_by_system(noun, &error))
 }
 
 /// Half of the cores: the threads of the log need some too. And whenever one worker finds work it wakes another to look for more,
 /// which with few connections only costs.
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+fn workers(wanted: Option<OsString>) -> Result<usize, OsString> {
+    let Some(wanted) = wanted else {
+        return Ok(std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)));
+    };
+    let number = wanted.to_str().and_then(|text| text.parse().ok());
+    number.filter(|number| (1..=WORKERS_MAX).contains(number)).ok_or(wanted)
 }
 
 /// Serves until a signal asks to stop. Then what is `running` has `wait_max` to end, or until the next signal.
@@ -206,4 +215,18 @@ pub fn cannot_listen(noun: &str, address: SocketAddr, choose: &str, error: &io::
         _ => return refused_by_system(noun, error),
     };
     Diagnostic::new(Severity::Error, problem, message).help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WORKERS_MAX, workers};
+
+    #[test]
+    fn a_number_of_threads_is_one() {
+        assert!(workers(None).expect("some") > 0);
+        assert_eq!(workers(Some("3".into())), Ok(3));
+        for wrong in ["", "0", "-1", "many", "3 ", &(WORKERS_MAX + 1).to_string(), &"9".repeat(100)] {
+            assert_eq!(workers(Some(wrong.into())), Err(wrong.into()));
+        }
+    }
 }

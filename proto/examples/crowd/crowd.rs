@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferrymq_proto::headers::SendMessageV2;
 use ferrymq_proto::net::Client;
-use ferrymq_proto::position::{QueueId, Timestamp};
+use ferrymq_proto::position::QueueId;
 use ferrymq_proto::record::Record;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -15,6 +14,7 @@ use tokio::time::sleep;
 
 use crate::member::{Consumer, Member};
 use crate::plan::Plan;
+use crate::requests;
 
 const PATIENCE: Duration = Duration::from_secs(240);
 const MESSAGES_PER_PRODUCER: usize = 50;
@@ -85,7 +85,10 @@ impl Crowd {
                 for (topic, queue) in choices {
                     let queue = QueueId(i32::try_from(queue % plan.queues).unwrap());
                     client
-                        .call(&send(plan.topic(topic), queue), Bytes::from_static(b"crowd"))
+                        .call(
+                            &requests::send("crowd", &plan.topic(topic), queue),
+                            Bytes::from_static(b"crowd"),
+                        )
                         .await
                         .expect("a send");
                 }
@@ -134,24 +137,5 @@ impl Crowd {
             }
             rest = rest.slice(bytes..);
         }
-    }
-}
-
-fn send(topic: String, queue: QueueId) -> SendMessageV2 {
-    SendMessageV2 {
-        producer_group: "crowd".into(),
-        topic: topic.into(),
-        default_topic: "TBW102".into(),
-        default_topic_queue_nums: 4,
-        queue_id: queue,
-        sys_flag: 0,
-        born_timestamp: Timestamp(0),
-        flag: 0,
-        properties: None,
-        reconsume_times: 0,
-        unit_mode: false,
-        max_reconsume_times: None,
-        batch: false,
-        broker_name: None,
     }
 }

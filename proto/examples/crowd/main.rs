@@ -11,6 +11,8 @@
 mod crowd;
 mod member;
 mod plan;
+#[path = "../requests/mod.rs"]
+mod requests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

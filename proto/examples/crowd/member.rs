@@ -20,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::crowd::Crowd;
 use crate::plan::{CALL_MAX, HEARTBEATS, beat};
+use crate::requests;
 
 /// Each client asks anew that often, whatever it was told.
 const REBALANCES: Duration = Duration::from_secs(20);
@@ -204,21 +205,9 @@ async fn hold(crowd: Arc<Crowd>, client: Arc<Client>, group: usize, queue: usize
         client.call(&question, Bytes::new()).await.map_or(QueueOffset(0), |(reply, _)| reply.offset);
     loop {
         let header = PullMessage {
-            consumer_group: group.as_str().into(),
-            topic: topic.as_str().into(),
-            queue_id: queue,
-            queue_offset: next,
-            max_message_nums: 32,
             sys_flag: PULL_FLAGS,
-            commit_offset: next,
             suspend_timeout_millis: SUSPEND_MS,
-            subscription: None,
-            subscription_version: 1,
-            expression_type: None,
-            max_message_bytes: None,
-            request_source: None,
-            proxy_forward_client_id: None,
-            lite_topic: None,
+            ..requests::pull(&group, &topic, queue, next)
         };
         let mut command = Command::request(RequestCode::PULL_MESSAGE);
         command.fields = header.to_fields();

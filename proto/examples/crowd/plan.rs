@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrymq_proto::bodies::{HeartbeatData, ProducerData, TopicFilter};
-use ferrymq_proto::headers::{Heartbeat, UpdateTopic};
+use ferrymq_proto::bodies::{HeartbeatData, ProducerData};
+use ferrymq_proto::headers::Heartbeat;
 use ferrymq_proto::json::{self, Dialect};
 use ferrymq_proto::net::Client;
 use tokio::time::sleep;
+
+use crate::requests;
 
 pub const CALL_MAX: Duration = Duration::from_secs(60);
 pub const HEARTBEATS: Duration = Duration::from_secs(30);
@@ -37,19 +39,7 @@ impl Plan {
     pub async fn create_topics(&self) {
         let client = Client::new(&self.address, CALL_MAX);
         for number in 0..self.topics {
-            let queues = i32::try_from(self.queues).unwrap();
-            let header = UpdateTopic {
-                topic: self.topic(number).into(),
-                default_topic: "TBW102".into(),
-                read_queue_nums: queues,
-                write_queue_nums: queues,
-                perm: 6,
-                topic_filter_type: TopicFilter::default(),
-                topic_sys_flag: 0,
-                order: false,
-                attributes: None,
-                force: false,
-            };
+            let header = requests::topic(&self.topic(number), self.queues);
             client.call(&header, Bytes::new()).await.expect("a topic");
         }
     }
