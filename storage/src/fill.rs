@@ -21,9 +21,12 @@ use crate::segment::Segment;
 
 /// How far ahead there are zeros at best.
 const AHEAD_BYTES: u64 = 32 << 20;
-/// What is written and synced at once. An append that comes too near waits while it is written, and a flush while it is synced.
-const CHUNK_BYTES: usize = 1 << 20;
-static ZEROS: [u8; CHUNK_BYTES] = [0; CHUNK_BYTES];
+/// What is synced at once. An append that comes too near waits while it is written, and a flush while it is synced.
+const CHUNK_BYTES: usize = 256 << 10;
+/// What is written at once: an append to the same file waits meanwhile, wherever it is. For longer writes the kernel also takes
+/// larger pages, and those cost far more on a virtual machine whose host gives memory only when it is used.
+const PIECE_BYTES: usize = 64 << 10;
+static ZEROS: [u8; PIECE_BYTES] = [0; PIECE_BYTES];
 
 #[derive(Debug)]
 pub(crate) struct Fill {
@@ -136,13 +139,17 @@ pub(crate) fn fill_chunk(core: &Core) -> Result<bool, Broken> {
         return Ok(false);
     };
     let bytes = segment.left(from).min(CHUNK_BYTES as u64);
-    let zeros = ZEROS.get(..bytes as usize).unwrap_or(&ZEROS);
-    if let Err(error) = segment.write(from, &mut [IoSlice::new(zeros)]) {
-        // The appender will hear why, if it meets the same.
-        tracing::warn!(path = %segment.path().display(), %error, "cannot write zeros ahead");
-        return Ok(false);
+    let (mut end, until) = (from, behind(from, bytes));
+    while end < until {
+        let piece = ZEROS.get(..distance(end, until) as usize).unwrap_or(&ZEROS);
+        if let Err(error) = segment.write(end, &mut [IoSlice::new(piece)]) {
+            // The appender will hear why, if it meets the same.
+            tracing::warn!(path = %segment.path().display(), %error, "cannot write zeros ahead");
+            return Ok(false);
+        }
+        end = behind(end, piece.len() as u64);
     }
-    core.fill.set_frontier(behind(from, bytes));
+    core.fill.set_frontier(end);
     drop(pause);
     // It may have been told of units that were lost, and nobody else will be.
     let synced = segment.sync().map_err(FatalError::at(segment.path()));

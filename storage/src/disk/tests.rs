@@ -33,6 +33,22 @@ fn parts_are_written_one_behind_the_other() {
 }
 
 #[test]
+fn long_parts_are_written_whole() {
+    on_both(|disk, folder| {
+        let file = disk.create(&folder.join("a")).unwrap();
+        let bytes: Vec<u8> = (0..900_000_u32).map(|n| (n % 251) as u8).collect();
+        // Many short ones that come to more than one write takes, one that is longer alone, and one that then just fits.
+        let (short, long) = bytes.split_at(300_000);
+        let (long, last) = long.split_at(600_000 - (256 << 10));
+        let mut parts: Vec<_> = short.chunks(999).chain([long, last]).map(IoSlice::new).collect();
+        file.write_at(&mut parts, 3).unwrap();
+        let mut read = vec![0; bytes.len()];
+        assert_eq!(file.read_at(&mut read, 3).unwrap(), bytes.len());
+        assert!(read == bytes);
+    });
+}
+
+#[test]
 fn lengths() {
     on_both(|disk, folder| {
         let file = disk.create(&folder.join("a")).unwrap();
