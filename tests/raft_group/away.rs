@@ -30,19 +30,26 @@ fn waits(acked: &[Acked], from: Instant, until: Instant) -> Vec<Duration> {
     waits
 }
 
+async fn wait_for_bytes(load: &Load, bytes: usize) {
+    let wanted = load.count() + bytes / MESSAGE_BYTES;
+    while load.count() < wanted {
+        load.wait_for_more(100).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_away_catches_up_while_others_send() {
     let mut group = Group::started("");
     make_readers(&group).await;
     let load = Load::of(&group, MESSAGE_BYTES);
     load.wait_for_more(100).await;
+    let began = Instant::now();
+    wait_for_bytes(&load, missed_bytes() / 4).await;
     let away = (load.leader.load(Ordering::Relaxed) + 1) % NODES;
     group.kill(away);
     let went = Instant::now();
     let had = load.count();
-    while load.count() < had + missed_bytes() / MESSAGE_BYTES {
-        load.wait_for_more(100).await;
-    }
+    wait_for_bytes(&load, missed_bytes()).await;
     let missed = (load.count() - had) * MESSAGE_BYTES;
     let ends = load.ends();
     let back = Instant::now();
@@ -59,6 +66,7 @@ async fn a_node_that_was_away_catches_up_while_others_send() {
         missed >> 20,
         missed as f64 / 1e6 / took
     );
+    report("a send to three nodes", waits(&acked, began, went));
     report("a send while one node is away", waits(&acked, went, back));
     report("a send while it catches up", waits(&acked, started, caught_up));
     check_newest(&group, &acked).await;

@@ -35,7 +35,7 @@ use crate::transport::{Host, Links, RaftHandle, serve};
 use crate::types::last_entry;
 
 /// Raft itself and the replication beside it. More would only wait for each other.
-const RAFT_THREADS: usize = 2;
+const RAFT_THREADS_MAX: usize = 2;
 /// A checkpoint may be long, and the other node's disk slow.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Entries that one request may carry, if they are small.
@@ -73,13 +73,20 @@ pub enum StartError {
     Raft(String),
 }
 
+/// Half of the cores, for the other half serves: a thread that finds work wakes another one to look for more, and where there are
+/// only two cores that one takes the place of a server.
+fn raft_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / 2).clamp(1, RAFT_THREADS_MAX)
+}
+
 impl Group {
     /// Starts a node. Must not be called from a task: it waits for the disk.
     pub fn start(settings: GroupSettings, parts: LogParts, app: Arc<dyn App>) -> Result<Self, StartError> {
         settings.check()?;
         let meta = Arc::new(identity::open(&settings, &parts)?);
         let runtime = Builder::new_multi_thread()
-            .worker_threads(RAFT_THREADS)
+            .worker_threads(raft_threads())
             .thread_name("raft")
             .enable_all()
             .build()

@@ -31,7 +31,7 @@ use gathering::Gathering;
 /// Past this, nothing more is put into an entry. Larger ones are hardly faster, and others wait longer behind them.
 const ENTRY_BYTES_SOFT: usize = 128 << 10;
 /// Of so much an entry is made while others are on their way: to wait for them would gain little.
-const ENTRY_BYTES_FULL: usize = 32 << 10;
+const ENTRY_BYTES_FULL: usize = 96 << 10;
 /// Entries that were handed over and are not applied yet.
 const FLIGHTS_MAX: usize = 8;
 /// Proposals that wait for a place.

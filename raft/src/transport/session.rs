@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::Stream;
 use openraft::errors::{NetworkError, RPCError};
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult};
@@ -25,6 +26,10 @@ use crate::types::Types;
 /// every node has half as many requests to serve.
 const COMPANY_WAIT: Duration = Duration::from_millis(2);
 
+/// Of requests without a reply, unless one alone has more. Enough for any network between nodes of a group; a follower that is far
+/// behind would take the machine from those who send.
+const BYTES_IN_FLIGHT_MAX: usize = 2 << 20;
+
 pub(super) struct Session<S> {
     pub input: Option<S>,
     pub ready: Option<proto::AppendRequest>,
@@ -34,8 +39,8 @@ pub(super) struct Session<S> {
     pub departure: Pin<Box<Sleep>>,
     pub sender: PollSender<proto::AppendRequest>,
     pub replies: Streaming<proto::AppendReply>,
-    /// Requests without a reply.
-    pub pending: usize,
+    /// The bytes of each request without a reply.
+    pub pending: VecDeque<usize>,
     pub patience: Duration,
     /// Runs while a reply is due.
     pub deadline: Pin<Box<Sleep>>,
@@ -65,7 +70,7 @@ where
             departure: Box::pin(sleep(Duration::ZERO)),
             sender,
             replies,
-            pending: 0,
+            pending: VecDeque::new(),
             patience,
             deadline,
             links,
@@ -77,7 +82,7 @@ where
     /// Sends as many requests as there are and as fit.
     fn push(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
         loop {
-            if self.ready.is_none() && self.next_ready(cx)?.is_pending() {
+            if self.ready.is_none() && self.next_ready(cx)?.is_pending() || !self.has_room() {
                 return Ok(());
             }
             match self.sender.poll_reserve(cx) {
@@ -86,14 +91,21 @@ where
                 Poll::Ready(Ok(())) => {}
             }
             let Some(request) = self.ready.take() else { return Ok(()) };
+            let bytes = bytes_of(&request);
             if self.sender.send_item(request).is_err() {
                 return Ok(());
             }
-            if self.pending == 0 {
+            if self.pending.is_empty() {
                 self.deadline.as_mut().reset(Instant::now() + self.patience);
             }
-            self.pending += 1;
+            self.pending.push_back(bytes);
         }
+    }
+
+    /// Whether the next request may be sent now.
+    fn has_room(&self) -> bool {
+        let next = self.ready.as_ref().map(bytes_of).unwrap_or_default();
+        self.pending.is_empty() || self.pending.iter().sum::<usize>() + next <= BYTES_IN_FLIGHT_MAX
     }
 
     /// Finds the request that is to be sent next.
@@ -155,7 +167,7 @@ where
         }
         match Pin::new(&mut self.replies).poll_next(cx) {
             Poll::Ready(Some(Ok(reply))) => {
-                self.pending = self.pending.saturating_sub(1);
+                self.pending.pop_front();
                 let deadline = Instant::now() + self.patience;
                 self.deadline.as_mut().reset(deadline);
                 match decode(reply) {
@@ -167,18 +179,22 @@ where
                 }
             }
             Poll::Ready(Some(Err(status))) => self.end(describe(&status)),
-            Poll::Ready(None) if self.pending > 0 => self.end("the follower closed the stream"),
+            Poll::Ready(None) if !self.pending.is_empty() => self.end("the follower closed the stream"),
             Poll::Ready(None) => {
                 self.is_over = true;
                 self.input = None;
                 Poll::Ready(None)
             }
-            Poll::Pending if self.pending > 0 && self.deadline.as_mut().poll(cx).is_ready() => {
+            Poll::Pending if !self.pending.is_empty() && self.deadline.as_mut().poll(cx).is_ready() => {
                 self.end("the follower does not reply")
             }
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+fn bytes_of(request: &proto::AppendRequest) -> usize {
+    request.frames.iter().map(Bytes::len).sum()
 }
 
 pub(super) fn encode(request: AppendEntriesRequest<Types>) -> Result<proto::AppendRequest, String> {
