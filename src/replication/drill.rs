@@ -1,10 +1,14 @@
 //! A replicator for tests of services that store messages: a small log on a simulated disk, written and dispatched by whoever
 //! calls, at a time that the test says.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ferrymq_proto::position::Timestamp;
+use bytes::Bytes;
+use ferrymq_proto::name::TopicName;
+use ferrymq_proto::position::{LogOffset, QueueId, Timestamp};
+use ferrymq_proto::record::{PropertyList, SysFlag};
 use ferrymq_storage::cold::ColdReads;
 use ferrymq_storage::disk::SimulatedDisk;
 use ferrymq_storage::dispatch::{Derived, DerivedSettings, Dispatcher, NoArrivals};
@@ -15,6 +19,7 @@ use ferrymq_storage::{Appender, BootId, Chain, FatalHook, FlushMode, Layout, Mar
 use super::pair::Copied;
 use super::{Batch, Changed, Done, NotStored, Replicator, SharedTables, Stored, Wait, Writer};
 use crate::services::archive::Archive;
+use crate::services::message::Message;
 use crate::state::{Command, Tables};
 
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -31,6 +36,7 @@ struct Parts {
     appender: Appender,
     stamper: Stamper,
     dispatcher: Dispatcher,
+    is_dispatched_at_once: bool,
 }
 
 /// A broker's store, without the broker.
@@ -41,6 +47,24 @@ pub struct Site {
     pub writer: Writer,
     pub tables: SharedTables,
     pub archive: Archive,
+}
+
+/// A message as a client may have sent it.
+pub fn message(topic: &str, queue: i32, body: &str) -> Message {
+    let host = SocketAddr::from(([127, 0, 0, 1], 10911));
+    Message {
+        topic: TopicName::parse(topic).expect("a name"),
+        queue_id: QueueId(queue),
+        flag: 7,
+        sys_flag: SysFlag(0),
+        born_timestamp: Timestamp(1),
+        born_host: host,
+        store_host: host,
+        reconsume_times: 2,
+        prepared_offset: LogOffset(0),
+        properties: PropertyList::new(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    }
 }
 
 impl Site {
@@ -75,13 +99,18 @@ impl Site {
         dispatcher.run_to_confirmed().expect("dispatch");
         let stamper = Stamper::new(&derived).expect("a stamper");
         let drill = Arc::new(Drill {
-            parts: Mutex::new(Parts { appender, stamper, dispatcher }),
+            parts: Mutex::new(Parts { appender, stamper, dispatcher, is_dispatched_at_once: true }),
             tables: tables.clone(),
             now: AtomicI64::new(0),
         });
         let writer = Writer(Arc::clone(&drill) as Arc<dyn Replicator>);
         let archive = Archive::new(log, derived, ColdReads::start(1, 16).expect("a thread"));
         Self { disk, drill, writer, tables, archive }
+    }
+
+    pub fn store(&self, batch: Batch) {
+        let is_stored = |done: Result<Vec<Stored>, NotStored>| drop(done.expect("room on the disk"));
+        self.writer.append(batch, Wait::AsConfigured, Box::new(is_stored));
     }
 
     /// The process is killed and starts again. The tables are those whose changes were made.
@@ -96,13 +125,25 @@ impl Drill {
         self.now.store(now.0, Ordering::SeqCst);
     }
 
+    /// What is written from now on is not dispatched.
+    pub fn hold_dispatch(&self) {
+        self.parts().is_dispatched_at_once = false;
+    }
+
+    /// Dispatches what is written, now and from now on.
+    pub fn dispatch(&self) {
+        let mut parts = self.parts();
+        parts.is_dispatched_at_once = true;
+        parts.dispatcher.run_to_confirmed().expect("dispatch");
+    }
+
     fn parts(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, mut batch: Batch) -> Result<Vec<Stored>, NotStored> {
         let mut parts = self.parts();
-        let Parts { appender, stamper, dispatcher } = &mut *parts;
+        let Parts { appender, stamper, dispatcher, is_dispatched_at_once } = &mut *parts;
         let now = Timestamp(self.now.load(Ordering::SeqCst));
         let outcome = stamper.append(appender, &mut batch.records, now);
         if let Some(error) = outcome.error {
@@ -111,7 +152,9 @@ impl Drill {
         let log = appender.log();
         log.flush().map_err(|_| NotStored::Stopping)?;
         log.confirm(Mark { offset: log.written(), chain: Chain::default() });
-        dispatcher.run_to_confirmed().map_err(|error| NotStored::Disk(error.to_string()))?;
+        if *is_dispatched_at_once {
+            dispatcher.run_to_confirmed().map_err(|error| NotStored::Disk(error.to_string()))?;
+        }
         if let Some(change) = batch.change {
             self.tables.write().apply(change);
         }

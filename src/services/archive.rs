@@ -60,6 +60,11 @@ impl Archive {
         self.derived.index()
     }
 
+    /// How many bytes of the log are final, and in no queue yet.
+    pub fn undispatched(&self) -> i64 {
+        self.log.confirmed().offset.0.saturating_sub(self.derived.position().0)
+    }
+
     /// All topics that have queues.
     pub fn topics(&self) -> Result<Vec<TopicName>, Refusal> {
         self.queues().topics().map_err(|error| unreadable(&error))

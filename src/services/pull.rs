@@ -66,6 +66,9 @@ impl Status {
     }
 }
 
+/// Of a record in the log, without topic, body and properties.
+const RECORD_BYTES_MIN: i64 = 91;
+
 #[derive(Clone, Debug)]
 pub struct Pulled {
     pub status: Status,
@@ -132,13 +135,23 @@ impl Pull {
     }
 
     fn read(&self, question: &Question, patience: Patience) -> Result<Option<Pulled>, Refusal> {
-        let found = self.archive.span(&question.topic, question.queue)?;
+        let offset = question.offset;
+        let mut found = self.archive.span(&question.topic, question.queue)?;
+        let mut undispatched = 0;
+        if offset > found.unwrap_or_default().max {
+            // In this order: what is no longer in the one is in the other.
+            undispatched = self.archive.undispatched();
+            found = self.archive.span(&question.topic, question.queue)?;
+        }
         let span = found.unwrap_or_default();
         let nothing = |status, next| {
             Some(Pulled { status, next, span, messages: 0, is_old: false, body: Bytes::new() })
         };
-        let offset = question.offset;
-        Ok(if found.is_none() {
+        let beyond = offset.0.saturating_sub(span.max.0);
+        Ok(if beyond > 0 && beyond.saturating_mul(RECORD_BYTES_MIN) <= undispatched {
+            // Perhaps it was acknowledged this moment, and is on its way to the queue.
+            nothing(Status::OffsetOverflowOne, offset)
+        } else if found.is_none() {
             nothing(Status::NoMatchedLogicQueue, QueueOffset(0))
         } else if span.max == QueueOffset(0) {
             nothing(Status::NoMessageInQueue, QueueOffset(0))
@@ -332,3 +345,6 @@ impl<'a> Gathering<'a> {
         Ok(self.body.freeze())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ferrymq_proto::bodies::TimerCheckpoint;
 use ferrymq_proto::name::{SystemTopic, TIMER_TOPIC, TopicName};
 use ferrymq_proto::position::{LogOffset, QueueId, QueueOffset, Timestamp};
-use ferrymq_proto::record::{PropertyList, Record, SysFlag, property};
+use ferrymq_proto::record::{PropertyList, Record, property};
 
 use super::deliverer::{command, register};
 use super::levels::Levels;
@@ -13,7 +12,7 @@ use super::timers::apaches::{self, Legacy};
 use super::timers::place::Place;
 use super::timers::{TimerSettings, Timers};
 use super::*;
-use crate::replication::drill::Site;
+use crate::replication::drill::{self, Site};
 use crate::services::recall;
 
 mod forty_days;
@@ -85,7 +84,7 @@ impl<W: Waiting> Crew<W> {
         let count = gathered.batch.count;
         self.site.drill.set_now(Timestamp(now));
         if count > 0 {
-            store(&self.site, gathered.batch);
+            self.site.store(gathered.batch);
         }
         count
     }
@@ -97,7 +96,7 @@ impl<W: Waiting> Crew<W> {
             let is_idle = gathered.batch.count == 0;
             self.site.drill.set_now(Timestamp(now));
             if !is_idle {
-                store(&self.site, gathered.batch);
+                self.site.store(gathered.batch);
             }
             self.note();
             if is_idle && gathered.next.is_none_or(|next| next.0 > now) {
@@ -117,7 +116,7 @@ impl<W: Waiting> Crew<W> {
         self.site.drill.set_now(Timestamp(now));
         let mut batch = Batch::default();
         message.encode_into(&mut batch, MessageLimits { body_bytes_max: 1 << 20 }).unwrap();
-        store(&self.site, batch);
+        self.site.store(batch);
     }
 
     /// The messages in a queue of the topic.
@@ -138,31 +137,9 @@ impl<W: Waiting> Crew<W> {
     }
 }
 
-fn store(site: &Site, batch: Batch) {
-    site.writer.append(
-        batch,
-        crate::replication::Wait::AsConfigured,
-        Box::new(|done| {
-            done.unwrap();
-        }),
-    );
-}
-
 fn message(topic: &str, queue: i32, body: &str) -> Message {
-    let host = "127.0.0.1:10911".parse().unwrap();
-    let mut message = Message {
-        topic: TopicName::parse(topic).unwrap(),
-        queue_id: QueueId(queue),
-        flag: 7,
-        sys_flag: SysFlag(0),
-        born_timestamp: Timestamp(START),
-        born_host: host,
-        store_host: host,
-        reconsume_times: 2,
-        prepared_offset: LogOffset(0),
-        properties: PropertyList::new(),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-    };
+    let mut message = drill::message(topic, queue, body);
+    message.born_timestamp = Timestamp(START);
     message.set(property::REAL_TOPIC, TOPIC).unwrap();
     message.set(property::REAL_QUEUE_ID, "3").unwrap();
     message.set(property::UNIQUE_KEY, body).unwrap();
