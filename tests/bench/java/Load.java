@@ -17,15 +17,20 @@ import org.apache.rocketmq.common.message.Message;
  * <pre>
  * Load produce NAME_SERVER TOPIC THREADS BYTES WARM_SECONDS SECONDS
  * Load consume NAME_SERVER TOPIC GROUP MESSAGES
+ * Load steady NAME_SERVER TOPIC THREADS POLL_MILLISECONDS
  * </pre>
  */
 public class Load {
     private static final int BUCKET_US = 10;
     private static final int BUCKETS = 500_000;
+    private static final int SILENCE_MS = 50;
+    private static final int PAUSE_MS = 5;
 
     public static void main(String[] arguments) throws Exception {
         if (arguments[0].equals("produce")) {
             produce(arguments[1], arguments[2], number(arguments[3]), number(arguments[4]), number(arguments[5]), number(arguments[6]));
+        } else if (arguments[0].equals("steady")) {
+            steady(arguments[1], arguments[2], number(arguments[3]), number(arguments[4]));
         } else {
             consume(arguments[1], arguments[2], arguments[3], Long.parseLong(arguments[4]));
         }
@@ -90,6 +95,34 @@ public class Load {
         }
         producer.shutdown();
         System.out.printf("@ sent %d%n", all.get());
+    }
+
+    /** Threads that send now and then, and tell when nothing was acknowledged to any of them for a while. */
+    private static void steady(String nameServer, String topic, int threads, int poll) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer("bench-producer");
+        producer.setNamesrvAddr(nameServer);
+        producer.setPollNameServerInterval(poll);
+        producer.start();
+        AtomicLong last = new AtomicLong();
+        for (int index = 0; index < threads; index++) {
+            new Thread(() -> {
+                while (true) {
+                    try {
+                        if (producer.send(new Message(topic, new byte[100])).getSendStatus() == SendStatus.SEND_OK) {
+                            long now = System.currentTimeMillis();
+                            long before = last.getAndSet(now);
+                            if (now - before >= SILENCE_MS) {
+                                System.out.printf("@ silence %d %d%n", before, now);
+                            }
+                        }
+                        Thread.sleep(PAUSE_MS);
+                    } catch (Exception error) {
+                        // As an application would: it tries again.
+                    }
+                }
+            }).start();
+        }
+        System.in.read();
     }
 
     private static long quantile(AtomicLongArray times, double part) {
