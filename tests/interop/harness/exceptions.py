@@ -15,6 +15,7 @@ apache   admin-failover          *       its print names keys of ours
 mixed    admin-failover          *       the same
 ferrymq-raft  refusals           raw     it gives back the record at log offset 0, where a group's log has the head of a frame
 ferrymq-raft  mqadmin-broker     *       a group has more members, other log offsets and another flushDiskType, and says so
+ferrymq-raft  mqadmin-own        *       the same
 """
 
 
