@@ -55,9 +55,9 @@ async fn both_have_the_same_files() {
 async fn a_sender_waits_for_slaves_no_longer_than_it_is_told() {
     let pair = Pair::started("", &format!("{SYNC}\nslaveTimeout=300")).await;
     assert_eq!(pair.master.send_many(2).await, [STORED, STORED]);
-    pair.slave.signal(Signal::STOP);
+    pair.slave.freeze();
     assert_eq!(pair.master.send_many(2).await, [SLAVE_TIMEOUT; 2]);
-    pair.slave.signal(Signal::CONT);
+    pair.slave.thaw();
     eventually("the slave is back", async || pair.master.send_many(1).await == [STORED]).await;
 }
 

@@ -15,10 +15,10 @@ use ferrymq_proto::command::Command;
 use ferrymq_proto::fields::Fields;
 use ferrymq_proto::json;
 use ferrymq_proto::net::{CallError, Client};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::alone::{NameServer, broker_port, own_address};
+use crate::alone::{NameServer, broker_port, freeze, own_address, signal, thaw};
 
 /// Nothing takes so long unless something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,14 +78,18 @@ impl Node {
         self.settings += &format!("{setting}\n");
     }
 
-    pub fn signal(&self, signal: Signal) {
-        let id = self.process.as_ref().map(Pid::from_child).unwrap();
-        kill_process(id, signal).unwrap();
+    /// Lets it do nothing more.
+    pub fn freeze(&self) {
+        freeze(self.process.as_ref().unwrap());
     }
 
-    pub fn end(&mut self, signal: Signal) {
+    pub fn thaw(&self) {
+        thaw(self.process.as_ref().unwrap());
+    }
+
+    pub fn end(&mut self, how: Signal) {
         let Some(mut process) = self.process.take() else { return };
-        kill_process(Pid::from_child(&process), signal).unwrap();
+        signal(&process, how);
         process.wait().unwrap();
     }
 

@@ -41,10 +41,10 @@ async fn a_slave_that_is_killed_is_routed_no_more_until_it_is_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slave_that_is_silent_for_as_long_as_it_said_is_routed_no_more_until_it_is_heard() {
     let pair = routed_pair("enableSlaveActingMaster=true\nbrokerNotActiveTimeoutMillis=3000").await;
-    pair.slave.signal(Signal::STOP);
+    pair.slave.freeze();
     until_routed(&pair, "the slave is gone", false).await;
     pair.master.send_many(4).await;
-    pair.slave.signal(Signal::CONT);
+    pair.slave.thaw();
     until_routed(&pair, "the slave is back", true).await;
     pair.follows().await;
     pair.is_level().await;

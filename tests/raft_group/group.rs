@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use ferrymq_proto::net::Client;
 use ferrymq_proto::position::LogOffset;
 use ferrymq_storage::frame::{FRAME_HEADER_BYTES, FrameHeader};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::clients::status;
-use crate::alone::{NameServer, broker_port, own_address, peer_port};
+use crate::alone::{NameServer, broker_port, freeze, own_address, peer_port, signal, thaw};
 
 pub const NODES: usize = 3;
 pub const QUEUES: i32 = 4;
@@ -251,33 +251,19 @@ impl Group {
         process.wait().unwrap();
     }
 
-    fn signal(&self, number: usize, signal: Signal) {
-        let process = self.processes[number].as_ref().unwrap();
-        kill_process(Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap(), signal).unwrap();
-    }
-
-    /// Lets a node do nothing more. The system stops each of its threads a moment after it was told.
+    /// Lets a node do nothing more.
     pub fn freeze(&self, number: usize) {
-        self.signal(number, Signal::STOP);
-        let tasks = format!("/proc/{}/task", self.processes[number].as_ref().unwrap().id());
-        let state = |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        // The state stands behind the name, which is in brackets.
-        let is_stopped = |stat: String| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"));
-        let until = Instant::now() + PATIENCE;
-        while !fs::read_dir(&tasks).unwrap().all(|task| is_stopped(state(task.unwrap()))) {
-            assert!(Instant::now() < until, "n{number} goes on");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        freeze(self.processes[number].as_ref().unwrap());
     }
 
     pub fn thaw(&self, number: usize) {
-        self.signal(number, Signal::CONT);
+        thaw(self.processes[number].as_ref().unwrap());
     }
 
     /// Stops a node in order.
     pub fn stop(&mut self, number: usize) {
-        self.signal(number, Signal::TERM);
         let mut process = self.processes[number].take().unwrap();
+        signal(&process, Signal::TERM);
         assert!(process.wait().unwrap().success(), "n{number} did not stop in order");
     }
 

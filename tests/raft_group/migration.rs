@@ -12,12 +12,12 @@ use bytes::Bytes;
 use ferrymq_proto::headers::{GetMinOffset, QueryConsumerOffset, UpdateConsumerOffset};
 use ferrymq_proto::net::Client;
 use ferrymq_proto::position::{QueueId, QueueOffset};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::clients::{insist, message, read_from, read_queue, send, wait_for_end};
 use super::group::{Group, NODES, PATIENCE, QUEUES, SEGMENT_BYTES, TOPIC};
-use crate::alone::{broker_port, own_address};
+use crate::alone::{broker_port, own_address, signal};
 
 /// Of each queue.
 const MESSAGES: usize = 600;
@@ -90,7 +90,7 @@ impl Old {
 
     fn stop(&mut self) {
         let mut process = self.process.take().unwrap();
-        kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+        signal(&process, Signal::TERM);
         assert!(process.wait().unwrap().success());
     }
 

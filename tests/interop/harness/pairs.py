@@ -4,8 +4,6 @@ both write on, and in the end their logs are the same files, byte for byte."""
 
 import contextlib
 import json
-import os
-import signal
 import threading
 import time
 
@@ -112,14 +110,14 @@ def silence(folder, kind):
         def seen():
             return sum(line.startswith("> ") for line in reader.output().splitlines())
         wait_until("the consumer reads from the slave", lambda: handed_out(pair.slave) > before + SEEN and seen() > SEEN, ROUTE_S)
-        os.kill(pair.slave.process.child.pid, signal.SIGSTOP)
+        pair.slave.process.freeze()
         at = seen()
         wait_until("the slave is routed to no more", lambda: list(pair.routed(TOPIC)) == [0], ROUTE_S)
         wait_until("the consumer has all", lambda: seen() == SLOWLY or not reader.alive(), CAUGHT_UP_S)
         if at == SLOWLY or seen() != SLOWLY:
             raise Failure(f"the consumer has {seen()} of {SLOWLY} messages, and {at} before the slave was silent:\n{reader.log_tail()}")
         reader.kill()
-        os.kill(pair.slave.process.child.pid, signal.SIGCONT)
+        pair.slave.process.thaw()
         wait_until("the slave is routed to again", lambda: len(pair.routed(TOPIC)) == 2, ROUTE_S)
         pair.follow()
         pair.level()
@@ -135,7 +133,7 @@ def statuses(folder):
             if heard != [expected] * 3:
                 raise Failure(f"{heard}, not {expected}")
         hears("SEND_OK")
-        os.kill(pair.slave.process.child.pid, signal.SIGSTOP)
+        pair.slave.process.freeze()
         hears("FLUSH_SLAVE_TIMEOUT")
         pair.slave.kill()
         wait_until("the master is alone", lambda: slaves_in_sync(pair.master.address) == 0, ROUTE_S)

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 POLL_S = 0.1
+FREEZE_S = 60
 # Below the ports that the system hands out to outgoing connections, which would otherwise take ours at random.
 PORTS = range(20_000, 32_000)
 # A broker listens on its port, on port - 2 (the "VIP" channel) and on port + 1 (replication).
@@ -72,6 +73,21 @@ class Process:
         self.child.wait()
         if self in _running:
             _running.remove(self)
+
+    def freeze(self):
+        """Lets it do nothing more. The system stops each of its threads a moment after it was told, and this waits for the last."""
+        self.child.send_signal(signal.SIGSTOP)
+
+        def stopped():
+            try:
+                stats = [task.read_text() for task in Path(f"/proc/{self.child.pid}/task").glob("*/stat")]
+            except OSError:  # a thread has ended meanwhile
+                return False
+            return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
+        wait_until(f"{self.name} is frozen", stopped, FREEZE_S)
+
+    def thaw(self):
+        self.child.send_signal(signal.SIGCONT)
 
     def stop(self, seconds):
         """SIGTERM, and wait for its own end."""
