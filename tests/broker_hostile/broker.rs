@@ -18,7 +18,7 @@ use crate::alone::{NameServer, broker_port, own_address};
 use crate::resources;
 
 /// Nothing takes so long unless something is wrong.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 const BINARY: &str = env!("CARGO_BIN_EXE_ferrymq");
 
 pub struct Broker {
@@ -145,7 +145,7 @@ pub fn pull(topic: &str, queue: &str, offset: &str, expression: (&str, &str)) ->
         // It may wait, and brings its subscription along.
         ("sysFlag", "6"),
         ("commitOffset", "0"),
-        ("suspendTimeoutMillis", "60000"),
+        ("suspendTimeoutMillis", &PATIENCE.as_millis().to_string()),
         ("subVersion", "1"),
         ("expressionType", expression.0),
         ("subscription", expression.1),

@@ -7,6 +7,7 @@
 pub(crate) mod client;
 pub(crate) mod links;
 mod listener;
+mod pace;
 pub(crate) mod passport;
 mod server;
 mod session;

@@ -18,6 +18,7 @@ use tokio_util::sync::PollSender;
 use tonic::{Status, Streaming};
 
 use super::links::Links;
+use super::pace::Pace;
 use crate::entry::Payload;
 use crate::proto::{self, append_reply::Outcome};
 use crate::types::Types;
@@ -26,8 +27,7 @@ use crate::types::Types;
 /// every node has half as many requests to serve.
 const COMPANY_WAIT: Duration = Duration::from_millis(2);
 
-/// Of requests without a reply, unless one alone has more. Enough for any network between nodes of a group; a follower that is far
-/// behind would take the machine from those who send.
+/// Of requests without a reply, unless one alone has more. Enough for any network between nodes of a group.
 const BYTES_IN_FLIGHT_MAX: usize = 2 << 20;
 
 pub(super) struct Session<S> {
@@ -41,6 +41,9 @@ pub(super) struct Session<S> {
     pub replies: Streaming<proto::AppendReply>,
     /// The bytes of each request without a reply.
     pub pending: VecDeque<usize>,
+    pub pace: Pace,
+    /// When nothing is pending, nothing is sent before it has run.
+    pub rest: Pin<Box<Sleep>>,
     pub patience: Duration,
     /// Runs while a reply is due.
     pub deadline: Pin<Box<Sleep>>,
@@ -71,6 +74,8 @@ where
             sender,
             replies,
             pending: VecDeque::new(),
+            pace: Pace::default(),
+            rest: Box::pin(sleep(Duration::ZERO)),
             patience,
             deadline,
             links,
@@ -82,7 +87,7 @@ where
     /// Sends as many requests as there are and as fit.
     fn push(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
         loop {
-            if self.ready.is_none() && self.next_ready(cx)?.is_pending() || !self.has_room() {
+            if self.ready.is_none() && self.next_ready(cx)?.is_pending() || !self.has_room(cx) {
                 return Ok(());
             }
             match self.sender.poll_reserve(cx) {
@@ -92,6 +97,9 @@ where
             }
             let Some(request) = self.ready.take() else { return Ok(()) };
             let bytes = bytes_of(&request);
+            let start = end_behind(request.previous);
+            let entries = start..start + request.frames.len() as u64;
+            self.pace.sent(&entries, bytes, end_behind(request.leader_commit), Instant::now());
             if self.sender.send_item(request).is_err() {
                 return Ok(());
             }
@@ -103,9 +111,12 @@ where
     }
 
     /// Whether the next request may be sent now.
-    fn has_room(&self) -> bool {
+    fn has_room(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.pending.is_empty() {
+            return self.rest.as_mut().poll(cx).is_ready();
+        }
         let next = self.ready.as_ref().map(bytes_of).unwrap_or_default();
-        self.pending.is_empty() || self.pending.iter().sum::<usize>() + next <= BYTES_IN_FLIGHT_MAX
+        !self.pace.is_over() && self.pending.iter().sum::<usize>() + next <= BYTES_IN_FLIGHT_MAX
     }
 
     /// Finds the request that is to be sent next.
@@ -168,8 +179,15 @@ where
         match Pin::new(&mut self.replies).poll_next(cx) {
             Poll::Ready(Some(Ok(reply))) => {
                 self.pending.pop_front();
-                let deadline = Instant::now() + self.patience;
+                let now = Instant::now();
+                let deadline = now + self.patience;
                 self.deadline.as_mut().reset(deadline);
+                // A timer that is set runs for a moment, however short it is to be.
+                if self.pending.is_empty()
+                    && let Some(rest) = self.pace.rest(now)
+                {
+                    self.rest.as_mut().reset(now + rest);
+                }
                 match decode(reply) {
                     Some(result) => {
                         self.is_over = result.is_err();
@@ -191,6 +209,11 @@ where
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+/// The index of the entry behind this one.
+fn end_behind(id: Option<proto::LogId>) -> u64 {
+    id.map_or(0, |id| id.index + 1)
 }
 
 fn bytes_of(request: &proto::AppendRequest) -> usize {
