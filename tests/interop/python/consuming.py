@@ -38,11 +38,11 @@ def broadcast_three(trial):
     topic, producer = trial.topic(2), trial.producer()
     boxes = [trial.consume(trial.group, topic, message_model=MessageModel.BROADCASTING)[0] for _ in range(3)]
     # A broadcast consumer of this client begins with what comes after its start.
-    number = 0
-    while not all(box.all() for box in boxes):
-        number += 1
-        equal("warming up ends", True, number < 500)
-        send(producer, message(topic, f"warm {number}"))
+
+    def all_have_begun():
+        send(producer, message(topic, "warm"))
+        return all(box.all() for box in boxes)
+    eventually("all have begun", all_have_begun)
     sent = send_numbered(producer, topic, "m", 40)
     for box in boxes:
         box.until("all", lambda messages: sum(got.body.startswith("m") for got in messages) >= 40)
