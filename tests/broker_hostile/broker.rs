@@ -18,7 +18,7 @@ use crate::alone::{NameServer, broker_port, own_address};
 use crate::resources;
 
 /// Nothing takes so long unless something is wrong.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 const BINARY: &str = env!("CARGO_BIN_EXE_ferrymq");
 
 pub struct Broker {

@@ -30,6 +30,12 @@ struct Burst {
     bytes: usize,
 }
 
+impl Burst {
+    fn is_over(&self) -> bool {
+        self.bytes >= BURST_BYTES
+    }
+}
+
 impl Pace {
     /// It is sent such entries, while all below another one are final.
     pub fn sent(&mut self, entries: &Range<u64>, bytes: usize, final_end: u64, now: Instant) {
@@ -51,12 +57,12 @@ impl Pace {
 
     /// Whether it is to answer before it is sent more.
     pub fn is_over(&self) -> bool {
-        self.burst.as_ref().is_some_and(|burst| burst.bytes >= BURST_BYTES)
+        self.burst.as_ref().is_some_and(Burst::is_over)
     }
 
     /// It has answered everything: how long it is sent nothing now.
     pub fn rest(&mut self, now: Instant) -> Option<Duration> {
-        let burst = self.burst.take_if(|burst| burst.bytes >= BURST_BYTES)?;
+        let burst = self.burst.take_if(|burst| burst.is_over())?;
         let new = burst.final_now.saturating_sub(burst.final_then);
         let rests = (burst.entries as f64 / (new as f64 * GAIN_MIN) - 1.0).min(RESTS_MAX);
         (new > 0 && rests > 0.0).then(|| now.duration_since(burst.began).mul_f64(rests).min(REST_MAX))

@@ -85,7 +85,8 @@ pub(super) struct Token<'a> {
 /// an expression ends if it is one.
 pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     // A line comment has an end, or it is two minus signs. Knowing where no line ends any more saves looking for it each time.
-    let unended = text.rfind(LINE_ENDS).map_or(text.len(), |last| text.len() - last - 1);
+    let ended = text.bytes().rposition(|byte| matches!(byte, b'\n' | b'\r'));
+    let unended = ended.map_or(text.len(), |last| text.len() - last - 1);
     let mut tokens = Vec::new();
     let mut input = text;
     let mut at = 1;
